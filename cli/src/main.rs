@@ -1,0 +1,2 @@
+//! The command line for bricks.
+fn main() {}

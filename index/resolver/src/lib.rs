@@ -1,0 +1,1 @@
+//! Which release of each brick, or why none?

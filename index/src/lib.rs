@@ -1,0 +1,1 @@
+//! What the logs add up to, and how that is kept in git

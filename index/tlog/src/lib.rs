@@ -1,0 +1,1 @@
+//! Is this entry in this append-only log?

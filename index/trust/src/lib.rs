@@ -1,0 +1,1 @@
+//! May I rely on these bytes, and why?

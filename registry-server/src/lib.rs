@@ -1,0 +1,1 @@
+//! The registry each organisation runs

@@ -1,0 +1,2 @@
+//! The registry each organisation runs.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Where entries, checkpoints, catalogue and blobs live, durably

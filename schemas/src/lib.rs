@@ -1,0 +1,1 @@
+//! What a brick, a release and a request look like

@@ -1,0 +1,1 @@
+//! Does the house stand, seen from outside?
