@@ -188,18 +188,31 @@ pub fn open_checkpoint(note_bytes: &[u8], log: &Vkey) -> Result<SignedCheckpoint
 /// # Errors
 /// As there.
 pub fn open_note(note: Note, log: &Vkey) -> Result<SignedCheckpoint, OpenCheckpointError> {
+    check_log_signature(&note, log)?;
+    let checkpoint = Checkpoint::parse(&note.text)
+        .map_err(|err| OpenCheckpointError::Checkpoint { origin: log.name().clone(), err })?;
+    check_origin(&checkpoint, log)?;
+    Ok(SignedCheckpoint { checkpoint, note })
+}
+
+/// That the log of key `log` signed the text of `note`, whatever it says.
+pub(crate) fn check_log_signature(note: &Note, log: &Vkey) -> Result<(), OpenCheckpointError> {
     let origin = log.name();
     if log.algorithm() != Algorithm::Ed25519 {
         return Err(OpenCheckpointError::NotALogKey { name: origin.clone() });
     }
-    verify_note(&note, std::slice::from_ref(log))
+    verify_note(note, std::slice::from_ref(log))
         .map_err(|err| OpenCheckpointError::Signature { origin: origin.clone(), err })?;
-    let checkpoint = Checkpoint::parse(&note.text)
-        .map_err(|err| OpenCheckpointError::Checkpoint { origin: origin.clone(), err })?;
-    if checkpoint.origin != *origin {
-        return Err(OpenCheckpointError::OtherOrigin { expected: origin.clone(), found: checkpoint.origin });
+    Ok(())
+}
+
+/// That `checkpoint` is about the log of key `log`.
+pub(crate) fn check_origin(checkpoint: &Checkpoint, log: &Vkey) -> Result<(), OpenCheckpointError> {
+    if checkpoint.origin != *log.name() {
+        let (expected, found) = (log.name().clone(), checkpoint.origin.clone());
+        return Err(OpenCheckpointError::OtherOrigin { expected, found });
     }
-    Ok(SignedCheckpoint { checkpoint, note })
+    Ok(())
 }
 
 /// The note in which the log of key `key` claims `checkpoint`.

@@ -16,6 +16,10 @@
 //! | [`cosignature`] | who else saw that tree, and when? |
 //! | [`tree`] | is a leaf in it, and is one tree the beginning of another? |
 //! | [`tile`] | how is a tree published as immutable files? |
+//! | [`proof`] | how does one entry travel with its evidence? |
+//! | [`policy`] | whose cosignatures suffice? |
+//! | [`witness`] | may this head be cosigned? |
+//! | [`snapshot`] | is this file the complete current one? |
 
 #![warn(missing_docs)]
 
@@ -26,7 +30,11 @@ pub mod hash;
 mod hex;
 mod lines;
 pub mod note;
+pub mod policy;
+pub mod proof;
+pub mod snapshot;
 pub mod tile;
 pub mod tree;
+pub mod witness;
 
 pub use hash::Hash;
