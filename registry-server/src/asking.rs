@@ -38,7 +38,9 @@ pub async fn run(registry: Arc<Registry>) {
                 }
                 match asked.ask_all(&registry, &origin, &head).await {
                     Ok(complete) => lacking |= !complete,
-                    Err(err) => tracing::warn!(%origin, err = &err as &dyn std::error::Error, "cannot ask witnesses"),
+                    Err(err) => {
+                        tracing::warn!(%origin, err = &err as &dyn std::error::Error, "cannot ask witnesses")
+                    }
                 }
             }
             if !lacking {
@@ -60,7 +62,12 @@ struct Asked {
 
 impl Asked {
     /// Asks every witness that has not cosigned the newest head lately. Returns whether all have.
-    async fn ask_all(&mut self, registry: &Registry, origin: &Origin, head: &ShownHead) -> Result<bool, RegistryError> {
+    async fn ask_all(
+        &mut self,
+        registry: &Registry,
+        origin: &Origin,
+        head: &ShownHead,
+    ) -> Result<bool, RegistryError> {
         let rules = registry.rules(head.publisher.as_ref())?;
         let Ok(note) = Note::parse(&head.newest) else { return Ok(true) };
         let mut all = true;
@@ -132,11 +139,17 @@ impl Asked {
         // Once with what is remembered, and once more with the size that the witness names.
         for _ in 0..2 {
             if old > head.size {
-                return Err(format!("it has cosigned {old} leaves, more than the {} that stand here", head.size));
+                return Err(format!(
+                    "it has cosigned {old} leaves, more than the {} that stand here",
+                    head.size
+                ));
             }
             let proof = match old {
                 0 => Vec::new(),
-                _ => Nodes::new(&registry.store, head.id).consistency(old, head.size).await.map_err(|err| err.to_string())?,
+                _ => Nodes::new(&registry.store, head.id)
+                    .consistency(old, head.size)
+                    .await
+                    .map_err(|err| err.to_string())?,
             };
             let request = AddCheckpoint::new(old, proof, note.clone()).map_err(|err| err.to_string())?;
             match client.add_checkpoint(&request).await.map_err(|err| crate::problem::chain(&err))? {

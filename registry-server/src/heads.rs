@@ -40,7 +40,8 @@ impl Registry {
         if shown_size == 0 {
             shown_size = log.size;
         }
-        let shown = if shown_size == log.size { newest.clone() } else { self.note_at(log.id, shown_size).await? };
+        let shown =
+            if shown_size == log.size { newest.clone() } else { self.note_at(log.id, shown_size).await? };
         self.put_head(
             origin,
             ShownHead {
@@ -74,18 +75,29 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError::Refused`] where a known witness's line is false.
-    pub async fn keep_cosignatures(&self, origin: &Origin, note: &Note, size: u64) -> Result<usize, RegistryError> {
+    pub async fn keep_cosignatures(
+        &self,
+        origin: &Origin,
+        note: &Note,
+        size: u64,
+    ) -> Result<usize, RegistryError> {
         let Some(log) = self.stored_log(origin).await? else { return Ok(0) };
         let rules = self.rules(log.publisher.as_ref())?;
         let vkeys: Vec<_> = rules.witnesses.iter().map(|witness| witness.vkey.clone()).collect();
         let cosignatures = brick_tlog::cosignature::verify_cosignatures(note, &vkeys).map_err(|err| {
-            brick_trust::Refused::caused(brick_trust::Step::Quorum, format!("a cosignature on the head of {origin} is false"), err)
+            brick_trust::Refused::caused(
+                brick_trust::Step::Quorum,
+                format!("a cosignature on the head of {origin} is false"),
+                err,
+            )
         })?;
         let mut rows = Vec::new();
         for cosignature in cosignatures {
             let vkey = &vkeys[cosignature.key];
             let line = note.signatures.iter().find(|line| {
-                line.name == cosignature.name && line.id == vkey.id() && line_time(line) == Some(cosignature.time)
+                line.name == cosignature.name
+                    && line.id == vkey.id()
+                    && line_time(line) == Some(cosignature.time)
             });
             if let Some(line) = line {
                 rows.push(CosignatureRow {

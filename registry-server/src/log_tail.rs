@@ -44,7 +44,8 @@ impl LogTail {
         let peaks = root_nodes(log.size);
         nodes.load(&peaks).await?;
         let peaks = peaks.iter().map(|node| nodes.read(*node)).collect::<Result<Vec<_>, _>>()?;
-        let frontier = Frontier::from_parts(log.size, peaks).map_err(|_| NodeError::Damaged { log: log.id })?;
+        let frontier =
+            Frontier::from_parts(log.size, peaks).map_err(|_| NodeError::Damaged { log: log.id })?;
         let mut edge = Vec::new();
         let mut width = log.size;
         let mut level = 0;
@@ -53,7 +54,8 @@ impl LogTail {
             let hashes = match partial {
                 0 => Vec::new(),
                 _ => {
-                    let row = store.tile(log.id, level, width / u64::from(TILE_WIDTH)).await?.unwrap_or_default();
+                    let row =
+                        store.tile(log.id, level, width / u64::from(TILE_WIDTH)).await?.unwrap_or_default();
                     let mut hashes = parse_tile(&row).map_err(|_| NodeError::Damaged { log: log.id })?;
                     if hashes.len() < partial {
                         return Err(NodeError::Damaged { log: log.id });

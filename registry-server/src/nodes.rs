@@ -6,7 +6,8 @@ use brick_store::{LogId, ReadError, Store};
 use brick_tlog::hash::Hash;
 use brick_tlog::tile::{hash_in_tile, tile_of};
 use brick_tlog::tree::{
-    Node, ProveError, consistency_nodes, inclusion_nodes, prove_consistency, prove_inclusion, root, root_nodes,
+    Node, ProveError, consistency_nodes, inclusion_nodes, prove_consistency, prove_inclusion, root,
+    root_nodes,
 };
 
 /// Why a proof could not be made from the store.

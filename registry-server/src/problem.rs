@@ -30,7 +30,10 @@ impl Rejection {
 
     /// The log is another registry's to move.
     pub fn not_hosted(log: &str) -> Self {
-        Self::new(ProblemType::NotHostedHere, format!("{log} is not hosted here; send the entry to its home registry"))
+        Self::new(
+            ProblemType::NotHostedHere,
+            format!("{log} is not hosted here; send the entry to its home registry"),
+        )
     }
 
     /// Come back later.
@@ -67,12 +70,17 @@ impl Rejection {
     /// The disk or the database.
     pub fn fault(fault: &Fault) -> Self {
         match fault {
-            Fault::DiskFull(_) => Self::new(ProblemType::StorageFull, "the registry's disk is full; nothing was logged"),
-            Fault::ReadOnly(_) => Self::new(ProblemType::ReadOnly, "the registry's disk takes no writes; nothing was logged"),
-            Fault::Locked(_) => Self::busy("the registry's database is busy; nothing was logged"),
-            Fault::Stopped | Fault::TakenOver | Fault::Io(_) => {
-                Self::new(ProblemType::ReadOnly, "the registry's disk failed and it stopped writing; its operator must look")
+            Fault::DiskFull(_) => {
+                Self::new(ProblemType::StorageFull, "the registry's disk is full; nothing was logged")
             }
+            Fault::ReadOnly(_) => {
+                Self::new(ProblemType::ReadOnly, "the registry's disk takes no writes; nothing was logged")
+            }
+            Fault::Locked(_) => Self::busy("the registry's database is busy; nothing was logged"),
+            Fault::Stopped | Fault::TakenOver | Fault::Io(_) => Self::new(
+                ProblemType::ReadOnly,
+                "the registry's disk failed and it stopped writing; its operator must look",
+            ),
             other => Self::new(ProblemType::Internal, other.to_string()),
         }
     }

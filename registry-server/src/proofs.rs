@@ -71,7 +71,11 @@ pub async fn snapshot_proof(registry: &Registry, head: &ShownHead) -> Result<Pro
 ///
 /// # Errors
 /// [`Rejection`].
-pub async fn index_proof(registry: &Registry, head: &ShownHead, brick: &BrickName) -> Result<IndexProof, Rejection> {
+pub async fn index_proof(
+    registry: &Registry,
+    head: &ShownHead,
+    brick: &BrickName,
+) -> Result<IndexProof, Rejection> {
     let number = bucket_of(brick.as_str());
     let bucket = stored_bucket(registry, head.id, number, head.shown_size).await?;
     let nodes = bucket_nodes(number);

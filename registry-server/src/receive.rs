@@ -5,7 +5,7 @@ use axum::extract::multipart::{Field, MultipartError};
 use brick_schemas::api::{EntryReceipt, ProblemType};
 use brick_schemas::archive::{self, Limits};
 use brick_schemas::manifest::Manifest;
-use brick_schemas::predicate::{Predicate, Release, ROOT_PAYLOAD_TYPE, Statement};
+use brick_schemas::predicate::{Predicate, ROOT_PAYLOAD_TYPE, Release, Statement};
 use brick_schemas::{Blob, Digest, Origin, PublisherName};
 use brick_store::BlobError;
 use brick_trust::envelope::MAX_ENTRY_BYTES;
@@ -42,13 +42,19 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
     while let Some(field) = parts.next_field().await.map_err(malformed)? {
         count += 1;
         if field.name() != Some("blob") || count > MAX_BLOBS {
-            return Err(Rejection::new(ProblemType::Malformed, format!("after `entry` come at most {MAX_BLOBS} parts named `blob`")));
+            return Err(Rejection::new(
+                ProblemType::Malformed,
+                format!("after `entry` come at most {MAX_BLOBS} parts named `blob`"),
+            ));
         }
         receive_blob(registry, field, &named).await?;
     }
     for blob in &named {
         if !registry.store.has_blob(&blob.sha256).await {
-            return Err(Rejection::new(ProblemType::MissingBlob, format!("the entry names blob {}, which is neither here nor in the request", blob.sha256)));
+            return Err(Rejection::new(
+                ProblemType::MissingBlob,
+                format!("the entry names blob {}, which is neither here nor in the request", blob.sha256),
+            ));
         }
     }
     if let Some(release) = checked.release {
@@ -95,7 +101,10 @@ async fn receive_blob(registry: &Registry, mut field: Field<'_>, named: &[Blob])
         writer.write(&chunk).await.map_err(|err| blob_problem(&err))?;
     }
     if writer.bytes() != blob.bytes {
-        return Err(Rejection::new(ProblemType::ArchiveMismatch, format!("blob {sha256} has {} bytes, the entry says {}", writer.bytes(), blob.bytes)));
+        return Err(Rejection::new(
+            ProblemType::ArchiveMismatch,
+            format!("blob {sha256} has {} bytes, the entry says {}", writer.bytes(), blob.bytes),
+        ));
     }
     writer.finish(sha256).await.map_err(|err| blob_problem(&err))
 }
@@ -104,7 +113,9 @@ fn blob_problem(err: &BlobError) -> Rejection {
     match err {
         BlobError::TooLarge { .. } => Rejection::new(ProblemType::TooLarge, err.to_string()),
         BlobError::Digest { .. } => Rejection::new(ProblemType::ArchiveMismatch, err.to_string()),
-        BlobError::DiskFull { .. } => Rejection::new(ProblemType::StorageFull, "the registry's disk is full; nothing was logged"),
+        BlobError::DiskFull { .. } => {
+            Rejection::new(ProblemType::StorageFull, "the registry's disk is full; nothing was logged")
+        }
         other => {
             tracing::error!(err = other as &dyn std::error::Error, "a blob could not be stored");
             Rejection::new(ProblemType::Internal, "the blob could not be stored")
@@ -127,16 +138,16 @@ struct Checked {
 
 impl Draft {
     fn parse(registry: &Registry, leaf: Vec<u8>) -> Result<Self, Rejection> {
-        let envelope = Envelope::parse(&leaf).map_err(|err| {
-            Rejection::refused(&Refused::caused(Step::Log, "the entry is malformed", err))
-        })?;
+        let envelope = Envelope::parse(&leaf)
+            .map_err(|err| Rejection::refused(&Refused::caused(Step::Log, "the entry is malformed", err)))?;
         let state = registry.commons();
         let commons_origin = state.commons.as_ref().map(brick_trust::Commons::origin);
         if envelope.payload_type == ROOT_PAYLOAD_TYPE {
             return Ok(Self::Commons { payload: envelope.payload_digest(), blobs: Vec::new(), leaf });
         }
-        let statement = Statement::parse(&envelope.payload)
-            .map_err(|err| Rejection::refused(&Refused::caused(Step::Log, "the entry's payload is malformed", err)))?;
+        let statement = Statement::parse(&envelope.payload).map_err(|err| {
+            Rejection::refused(&Refused::caused(Step::Log, "the entry's payload is malformed", err))
+        })?;
         let log = &statement.predicate.place().log;
         if Some(log) == commons_origin.as_ref() {
             let blobs = statement.predicate.blobs();
@@ -177,7 +188,10 @@ impl Draft {
                 let state = registry.commons();
                 let commons = state.known().map_err(|err| Rejection::refused(&err))?;
                 let record = commons.publisher(&publisher).ok_or_else(|| {
-                    Rejection::new(ProblemType::UnknownLog, format!("{publisher} is not admitted to this commons"))
+                    Rejection::new(
+                        ProblemType::UnknownLog,
+                        format!("{publisher} is not admitted to this commons"),
+                    )
                 })?;
                 let head = match registry.head(&origin) {
                     Some(head) if head.hosted => head,
@@ -191,7 +205,10 @@ impl Draft {
                 let basis_root = BasisRoot::Known(digest(root));
                 let blobs = entry.statement.predicate.blobs();
                 if blobs.len() > MAX_BLOBS {
-                    return Err(Rejection::new(ProblemType::TooLarge, format!("an entry names at most {MAX_BLOBS} blobs")));
+                    return Err(Rejection::new(
+                        ProblemType::TooLarge,
+                        format!("an entry names at most {MAX_BLOBS} blobs"),
+                    ));
                 }
                 let release = match &entry.statement.predicate {
                     Predicate::Release(release) => Some((**release).clone()),
@@ -207,7 +224,8 @@ impl Draft {
 
 async fn check_stored_archive(registry: &Registry, release: Release) -> Result<(), Rejection> {
     let max = registry.settings.archive_limit;
-    let bytes = registry.store.read_blob(&release.archive.sha256, max).await.map_err(|err| blob_problem(&err))?;
+    let bytes =
+        registry.store.read_blob(&release.archive.sha256, max).await.map_err(|err| blob_problem(&err))?;
     let Some(bytes) = bytes else {
         return Err(Rejection::new(ProblemType::MissingBlob, "the archive is not here"));
     };
@@ -229,7 +247,10 @@ pub fn check_archive(bytes: &[u8], release: &Release) -> Result<(), Refused> {
     let archive = archive::read(bytes, &Limits::default())
         .map_err(|err| Refused::caused(Step::Archive, format!("the archive of {which}"), err))?;
     if archive.contents() != release.contents {
-        return Err(Refused::new(Step::Archive, format!("the contents of the archive of {which} are not those signed")));
+        return Err(Refused::new(
+            Step::Archive,
+            format!("the contents of the archive of {which} are not those signed"),
+        ));
     }
     let manifest = archive
         .file("brick.toml")

@@ -237,7 +237,8 @@ impl Registry {
     pub fn peers(&self) -> Vec<Peer> {
         let mut peers = self.settings.peers.clone();
         for record in self.registry_records() {
-            let configured = |url: &String| peers.iter().any(|p| p.url.as_deref() == Some(url.trim_end_matches('/')));
+            let configured =
+                |url: &String| peers.iter().any(|p| p.url.as_deref() == Some(url.trim_end_matches('/')));
             if record.id != self.settings.id
                 && let Some(url) = record.urls.first()
                 && !record.urls.iter().any(configured)
@@ -274,9 +275,9 @@ impl CommonsState {
     /// # Errors
     /// [`Refused`] while the first root has not arrived.
     pub fn known(&self) -> Result<&Commons, Refused> {
-        self.commons
-            .as_ref()
-            .ok_or_else(|| Refused::new(brick_trust::Step::Root, "this registry does not hold the commons log yet"))
+        self.commons.as_ref().ok_or_else(|| {
+            Refused::new(brick_trust::Step::Root, "this registry does not hold the commons log yet")
+        })
     }
 
     /// Applies the next leaf of the commons log, or changes nothing.

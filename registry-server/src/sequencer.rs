@@ -79,13 +79,16 @@ impl Sequencer {
     ///
     /// # Errors
     /// [`RegistryError::Damaged`] where one does not add up: then nothing is signed.
-    pub async fn new(registry: Arc<Registry>, queue: mpsc::Receiver<Submission>) -> Result<Self, RegistryError> {
+    pub async fn new(
+        registry: Arc<Registry>,
+        queue: mpsc::Receiver<Submission>,
+    ) -> Result<Self, RegistryError> {
         let mut tails = BTreeMap::new();
         for log in registry.store.logs().await.map_err(RegistryError::store)? {
             if log.hosted {
-                let tail = LogTail::load(&registry.store, &log)
-                    .await
-                    .map_err(|err| RegistryError::Damaged { origin: log.origin.clone(), err: Box::new(err) })?;
+                let tail = LogTail::load(&registry.store, &log).await.map_err(|err| {
+                    RegistryError::Damaged { origin: log.origin.clone(), err: Box::new(err) }
+                })?;
                 tails.insert(log.origin.clone(), tail);
             }
         }
@@ -95,7 +98,10 @@ impl Sequencer {
     /// Runs until every sender of the queue is gone.
     pub async fn run(mut self) {
         if let Err(err) = self.open_logs().await {
-            tracing::error!(err = &err as &dyn std::error::Error, "cannot open the logs of admitted publishers");
+            tracing::error!(
+                err = &err as &dyn std::error::Error,
+                "cannot open the logs of admitted publishers"
+            );
         }
         while let Some(first) = self.queue.recv().await {
             let mut batch = vec![first];
@@ -131,14 +137,19 @@ impl Sequencer {
         if !open_logs.is_empty()
             && let Err(err) = self.open_logs().await
         {
-            tracing::error!(err = &err as &dyn std::error::Error, "cannot open the logs of admitted publishers");
+            tracing::error!(
+                err = &err as &dyn std::error::Error,
+                "cannot open the logs of admitted publishers"
+            );
         }
         let mut drafts = Vec::new();
         for (origin, submissions) in by_log {
             match self.draft(&origin, submissions).await {
                 Ok(Some(draft)) => drafts.push(draft),
                 Ok(None) => {}
-                Err(err) => tracing::error!(%origin, err = &err as &dyn std::error::Error, "cannot draft a batch"),
+                Err(err) => {
+                    tracing::error!(%origin, err = &err as &dyn std::error::Error, "cannot draft a batch")
+                }
             }
         }
         if !drafts.is_empty() {
@@ -146,7 +157,11 @@ impl Sequencer {
         }
     }
 
-    async fn draft(&self, origin: &Origin, submissions: Vec<Submission>) -> Result<Option<Draft>, RegistryError> {
+    async fn draft(
+        &self,
+        origin: &Origin,
+        submissions: Vec<Submission>,
+    ) -> Result<Option<Draft>, RegistryError> {
         let Some(tail) = self.tails.get(origin) else {
             for submission in submissions {
                 let _ = submission.answer.send(Err(Rejection::not_hosted(origin.as_str())));
@@ -173,7 +188,9 @@ impl Sequencer {
         let mut accepted = Vec::new();
         for submission in submissions {
             let Received::Commons { leaf, payload } = submission.entry else { continue };
-            if let Some(index) = registry.store.payload_index(tail.log, &payload).await.map_err(RegistryError::store)? {
+            if let Some(index) =
+                registry.store.payload_index(tail.log, &payload).await.map_err(RegistryError::store)?
+            {
                 answer_duplicate(registry, &tail, index, submission.answer).await;
                 continue;
             }
@@ -228,7 +245,8 @@ impl Sequencer {
             let Received::Publisher { signed, basis_root, leaf, .. } = submission.entry else { continue };
             let index = tail.size();
             let payload = signed.entry().payload;
-            let stored = registry.store.payload_index(tail.log, &payload).await.map_err(RegistryError::store)?;
+            let stored =
+                registry.store.payload_index(tail.log, &payload).await.map_err(RegistryError::store)?;
             if let Some(index) = stored {
                 answer_duplicate(registry, &tail, index, submission.answer).await;
                 continue;
@@ -237,9 +255,9 @@ impl Sequencer {
                 let _ = submission.answer.send(Err(Rejection::busy("the same entry is being logged")));
                 continue;
             }
-            let checked = commons.record_at(&publisher, index).and_then(|record| {
-                authorise(&signed, &Position { record, index, basis_root, seen: false })
-            });
+            let checked = commons
+                .record_at(&publisher, index)
+                .and_then(|record| authorise(&signed, &Position { record, index, basis_root, seen: false }));
             if let Err(refused) = checked {
                 let _ = submission.answer.send(Err(Rejection::refused(&refused)));
                 continue;
@@ -277,9 +295,11 @@ impl Sequencer {
         if buckets.is_empty() {
             return Ok(Vec::new());
         }
-        let before = stored_bucket_nodes(&self.registry, tail.log, stored_size, buckets.keys().copied()).await?;
+        let before =
+            stored_bucket_nodes(&self.registry, tail.log, stored_size, buckets.keys().copied()).await?;
         let changes = buckets.iter().map(|(number, bucket)| (*number, bucket.leaf_hash()));
-        let update = update_buckets(changes, |node| Ok::<_, std::convert::Infallible>(before.get(&node).copied()));
+        let update =
+            update_buckets(changes, |node| Ok::<_, std::convert::Infallible>(before.get(&node).copied()));
         let Ok(update) = update;
         tail.index_root = update.root;
         Ok(update.nodes)
@@ -288,11 +308,8 @@ impl Sequencer {
     /// Signs the head at the tail's size. The root is the frontier's, which grew from stored tiles that were proved
     /// against the last signed head when the tail was loaded.
     fn signed_step(&self, tail: &mut LogTail, old_size: u64) -> LogStep {
-        let checkpoint = Checkpoint {
-            origin: Registry::log_key_name(&tail.origin),
-            size: tail.size(),
-            root: tail.root(),
-        };
+        let checkpoint =
+            Checkpoint { origin: Registry::log_key_name(&tail.origin), size: tail.size(), root: tail.root() };
         let note = sign_checkpoint(&checkpoint, &self.registry.settings.log_key);
         let mut step = LogStep::new(tail.log, old_size, tail.size(), note.to_bytes(), digest(tail.root()));
         step.tiles = tail.take_tiles();
@@ -306,7 +323,11 @@ impl Sequencer {
             let replayed = matches!(err, CommitError::Replayed { .. });
             for draft in drafts {
                 for (_, _, answer) in draft.accepted {
-                    let rejection = if replayed { Rejection::busy("the same entry is being logged") } else { Rejection::storage(&err) };
+                    let rejection = if replayed {
+                        Rejection::busy("the same entry is being logged")
+                    } else {
+                        Rejection::storage(&err)
+                    };
                     let _ = answer.send(Err(rejection));
                 }
             }
@@ -320,7 +341,14 @@ impl Sequencer {
                 admitted = true;
             }
             for (index, leaf, answer) in draft.accepted {
-                let receipt = crate::proofs::entry_proof(&self.registry, &draft.tail, index, leaf, &draft.step.checkpoint).await;
+                let receipt = crate::proofs::entry_proof(
+                    &self.registry,
+                    &draft.tail,
+                    index,
+                    leaf,
+                    &draft.step.checkpoint,
+                )
+                .await;
                 let _ = answer.send(receipt.map(|proof| EntryReceipt {
                     log: origin.clone(),
                     index,
@@ -335,7 +363,10 @@ impl Sequencer {
             self.registry.mark_unprojected(&origin);
         }
         if admitted && let Err(err) = self.open_logs().await {
-            tracing::error!(err = &err as &dyn std::error::Error, "cannot open the logs of admitted publishers");
+            tracing::error!(
+                err = &err as &dyn std::error::Error,
+                "cannot open the logs of admitted publishers"
+            );
         }
     }
 
@@ -425,7 +456,8 @@ pub async fn load_touched(
 ) -> Result<Loaded, RegistryError> {
     let mut loaded = Loaded::default();
     for brick in bricks {
-        let file = registry.store.index_file(tail.log, brick, tail.size()).await.map_err(RegistryError::store)?;
+        let file =
+            registry.store.index_file(tail.log, brick, tail.size()).await.map_err(RegistryError::store)?;
         if let Some((file, _)) = file {
             loaded.files.insert(brick.clone(), file);
         }
@@ -448,7 +480,9 @@ pub async fn stored_bucket(
     size: u64,
 ) -> Result<Bucket, RegistryError> {
     let mut bucket = Bucket::new();
-    for (brick, sha256) in registry.store.bucket_lines(log, number, size).await.map_err(RegistryError::store)? {
+    for (brick, sha256) in
+        registry.store.bucket_lines(log, number, size).await.map_err(RegistryError::store)?
+    {
         bucket.insert(brick.as_str(), hash(sha256)).map_err(RegistryError::store)?;
     }
     Ok(bucket)
@@ -494,7 +528,6 @@ async fn answer_duplicate(
 ) {
     let _ = answer.send(crate::proofs::receipt_of(registry, &tail.origin, index).await);
 }
-
 
 /// The refusal of an entry whose basis lies ahead of the log.
 pub fn ahead(origin: &Origin, basis: u64, size: u64) -> Refused {

@@ -126,7 +126,8 @@ impl Registry {
         note: &Note,
     ) -> Result<WitnessAnswer, RegistryError> {
         let Some(head) = self.head(origin) else { return Ok(WitnessAnswer::NotChecked) };
-        let root = Nodes::new(&self.store, head.id).root_at(checkpoint.size).await.map_err(RegistryError::store)?;
+        let root =
+            Nodes::new(&self.store, head.id).root_at(checkpoint.size).await.map_err(RegistryError::store)?;
         if root != checkpoint.root {
             let why = format!("{origin} shows two different logs of {} leaves", checkpoint.size);
             self.keep_evidence(origin, &head.newest, &note.to_bytes(), &why).await?;
@@ -141,13 +142,23 @@ impl Registry {
         }
         let log_lines = Note {
             text: note.text.clone(),
-            signatures: note.signatures.iter().filter(|line| line.name == checkpoint.origin).cloned().collect(),
+            signatures: note
+                .signatures
+                .iter()
+                .filter(|line| line.name == checkpoint.origin)
+                .cloned()
+                .collect(),
         };
         let line = cosign(&note.text, &self.witness_name(), &self.settings.witness_key, time);
         let mut kept = log_lines;
         kept.signatures.push(line.clone());
         let expected = before.map(|state| (state.size, state.root));
-        let state = WitnessState { size: checkpoint.size, root: digest(checkpoint.root), time, note: kept.to_bytes() };
+        let state = WitnessState {
+            size: checkpoint.size,
+            root: digest(checkpoint.root),
+            time,
+            note: kept.to_bytes(),
+        };
         // Persisted before it is answered; of two racing requests one wins, the other is told the new size.
         match self.store.advance_witness(origin, expected, &state).await.map_err(RegistryError::store)? {
             true => {}
@@ -174,8 +185,13 @@ impl Registry {
         let leaf = self.store.leaves(head.id, last..size).await.map_err(RegistryError::store)?.pop();
         let snapshot = leaf.and_then(|leaf| SnapshotLeaf::parse(&leaf).ok());
         Ok(match snapshot {
-            Some(snapshot) => brick_trust::snapshot::check_time(&snapshot, now(), before.map(|state| state.time)).err(),
-            None => Some(Refused::new(brick_trust::Step::Snapshot, "the last leaf under the head is not a snapshot")),
+            Some(snapshot) => {
+                brick_trust::snapshot::check_time(&snapshot, now(), before.map(|state| state.time)).err()
+            }
+            None => Some(Refused::new(
+                brick_trust::Step::Snapshot,
+                "the last leaf under the head is not a snapshot",
+            )),
         })
     }
 
@@ -209,9 +225,14 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError::Store`].
-    pub async fn keep_evidence(&self, origin: &Origin, ours: &[u8], theirs: &[u8], why: &str) -> Result<(), RegistryError> {
+    pub async fn keep_evidence(
+        &self,
+        origin: &Origin,
+        ours: &[u8],
+        theirs: &[u8],
+        why: &str,
+    ) -> Result<(), RegistryError> {
         tracing::error!(%origin, why, "EVIDENCE of misbehaviour kept: see /api/v1/evidence");
         self.store.put_evidence(origin, ours, theirs, why).await.map_err(RegistryError::store)
     }
 }
-
