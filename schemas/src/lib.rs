@@ -3,6 +3,7 @@
 //! Types that are parsed once: whoever holds one need not check its form again. Nothing here reads a file, a clock
 //! or a network; nothing here checks a signature.
 
+pub mod archive;
 pub mod digest;
 pub mod index_line;
 pub mod json;
