@@ -3,7 +3,10 @@
 //! Types that are parsed once: whoever holds one need not check its form again. Nothing here reads a file, a clock
 //! or a network; nothing here checks a signature.
 
+<<<<<<< HEAD
 pub mod api;
+=======
+>>>>>>> w-client
 pub mod archive;
 pub mod code;
 pub mod date;
