@@ -3,10 +3,7 @@
 //! Types that are parsed once: whoever holds one need not check its form again. Nothing here reads a file, a clock
 //! or a network; nothing here checks a signature.
 
-<<<<<<< HEAD
 pub mod api;
-=======
->>>>>>> w-client
 pub mod archive;
 pub mod code;
 pub mod date;
