@@ -4,6 +4,7 @@
 //! or a network; nothing here checks a signature.
 
 pub mod api;
+pub mod archive;
 pub mod code;
 pub mod date;
 pub mod diagnostic;
@@ -24,6 +25,7 @@ pub mod origin;
 pub mod path;
 pub mod predicate;
 mod reader;
+pub mod registry_config;
 pub mod service;
 pub mod text;
 pub mod url;
@@ -39,5 +41,6 @@ pub use manifest::{Manifest, ManifestError};
 pub use name::{BrickName, FeatureName, FullName, PublisherName};
 pub use near::{differs_by_a_hair, near};
 pub use origin::Origin;
+pub use registry_config::RegistryConfig;
 pub use service::ServiceManifest;
 pub use version::{Requirement, Version};
