@@ -1,1 +1,3 @@
 //! The command line for bricks
+
+pub mod package;
