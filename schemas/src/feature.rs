@@ -130,7 +130,7 @@ pub enum FeatureError {
         /// The brick that is named.
         brick: FullName,
         /// The item.
-        item: FeatureItem,
+        item: Box<FeatureItem>,
     },
 }
 
@@ -153,7 +153,7 @@ pub fn check_item(
             match optional(brick) {
                 None => Err(FeatureError::NoRequirement { missing: brick.clone() }),
                 Some(false) if !matches!(item, FeatureItem::Strong(..)) => {
-                    Err(FeatureError::NotOptional { brick: brick.clone(), item: item.clone() })
+                    Err(FeatureError::NotOptional { brick: brick.clone(), item: Box::new(item.clone()) })
                 }
                 Some(_) => Ok(()),
             }

@@ -13,13 +13,16 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(crate) use about::read_price_year;
 pub use about::{
     Accessibility, Config, Conformance, Contribute, CostReference, DataUse, FileEntry, FileRole, Legal,
-    Maintenance, MaintenanceType, Runtime,
+    MAX_FORMAT_BYTES, MAX_IMAGE_BYTES, MAX_MAILBOX_BYTES, Maintenance, MaintenanceType, Runtime,
 };
-pub use brick::{Brick, Text};
+pub use brick::{Brick, MAX_KEYWORD_CHARS, MAX_KEYWORDS, MAX_PATTERN_CHARS, Text};
+pub(crate) use brick::{read_texts, texts_schema};
 pub use depends::Provided;
 pub use entry::Mismatch;
+pub(crate) use entry::same;
 
 use crate::diagnostic::FileError;
 use crate::feature::FeatureItem;
@@ -58,7 +61,7 @@ pub struct Manifest {
     /// Name, version, licence and the like.
     pub brick: Brick,
     /// Title and summary by language; at least one.
-    #[schemars(schema_with = "brick::texts_schema")]
+    #[schemars(schema_with = "texts_schema")]
     pub text: BTreeMap<LanguageTag, Text>,
     /// Other bricks it needs, sorted by name; at most [`MAX_REQUIRES`](crate::predicate::release::MAX_REQUIRES).
     #[serde(default, skip_serializing_if = "Vec::is_empty", serialize_with = "depends::serialize_requires")]
@@ -154,12 +157,7 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`] with every problem that was found, each with its place.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Box<ManifestError>> {
-        // The size first: looking for bad UTF-8 in a file of any size would be work without a bound.
-        let head = &bytes[..bytes.len().min(MAX_MANIFEST_BYTES)];
-        if head.len() == bytes.len() {
-            return Self::parse(utf8(bytes)?);
-        }
-        read_file(&" ".repeat(MAX_MANIFEST_BYTES + 1), MAX_MANIFEST_BYTES, FORMAT, |_| None)
+        Self::parse(utf8(bytes, MAX_MANIFEST_BYTES, FORMAT)?)
     }
 
     /// The optional requirements that no feature turns on: nobody can ever use them.
@@ -176,7 +174,7 @@ impl Manifest {
     fn read(root: &mut Table<'_>, reading: Reading) -> Option<Self> {
         let brick = root.required_table("brick").and_then(|table| Brick::read(table, reading));
         let name = brick.as_ref().map(|brick| brick.name.clone());
-        let text = brick::read_texts(root);
+        let text = read_texts(root);
         let depends::Depends { requires, features, provides, needs, works_with } =
             depends::read(root, name.as_ref());
         let file = root.tables("file", MAX_FILES).into_iter().filter_map(FileEntry::read).collect();

@@ -67,6 +67,12 @@ impl<'t> Problems<'t> {
         });
     }
 
+    fn too_large(&self, format: Format, found: usize, max_bytes: usize) {
+        let what = format!("{} is too large", format.file);
+        let why = format!("it has {found} bytes, at most {max_bytes} are allowed");
+        self.add(Span { from: 0, to: 0 }, what, why, Some("move long texts into files of their own".into()));
+    }
+
     /// How many there are so far.
     pub(crate) fn count(&self) -> usize {
         self.found.borrow().len()
@@ -94,19 +100,23 @@ pub(crate) fn read_file<T>(
     }
 }
 
-/// Reads `bytes` as UTF-8 for [`read_file`].
+/// Reads `bytes` as UTF-8 for [`read_file`]; of more than `max_bytes` none are looked at.
 ///
 /// # Errors
-/// [`FileError`] at the first byte that is not UTF-8.
-pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, Box<FileError>> {
+/// [`FileError`] with the bound, or at the first byte that is not UTF-8.
+pub(crate) fn utf8(bytes: &[u8], max_bytes: usize, format: Format) -> Result<&str, Box<FileError>> {
+    let mut problems = Problems { text: "", found: RefCell::default() };
+    if bytes.len() > max_bytes {
+        problems.too_large(format, bytes.len(), max_bytes);
+        return Err(Box::new(FileError::new(problems.found.into_inner())));
+    }
     std::str::from_utf8(bytes).map_err(|err| {
-        let (good, _) = bytes.split_at(err.valid_up_to());
-        let text = std::str::from_utf8(good).unwrap_or_default();
-        let problems = Problems { text, found: RefCell::default() };
+        let good = err.valid_up_to();
+        problems.text = std::str::from_utf8(&bytes[..good]).unwrap_or_default();
         problems.add(
-            Span { from: good.len(), to: good.len() },
+            Span { from: good, to: good },
             "the file is not UTF-8",
-            format!("byte {} is where it stops being text", good.len() + 1),
+            format!("byte {} is where it stops being text", good + 1),
             Some("save the file as UTF-8".into()),
         );
         Box::new(FileError::new(problems.found.into_inner()))
@@ -133,9 +143,7 @@ fn read_document<T>(
 ) -> Option<T> {
     let start = Span { from: 0, to: 0 };
     if text.len() > max_bytes {
-        let what = format!("{} is too large", format.file);
-        let why = format!("it has {} bytes, at most {max_bytes} are allowed", text.len());
-        problems.add(start, what, why, Some("move long texts into files of their own".into()));
+        problems.too_large(format, text.len(), max_bytes);
         return None;
     }
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -239,10 +247,7 @@ impl<'r> Table<'r> {
         mut read: impl FnMut(&K, Value<'r>) -> Option<V>,
     ) -> std::collections::BTreeMap<K, V> {
         let Some(table) = self.table(key) else { return Default::default() };
-        if table.table.len() > max {
-            let what = format!("`{}` has too many entries", table.path);
-            let why = format!("it has {}, at most {max} are allowed", table.table.len());
-            self.problems.add(table.span, what, why, None);
+        if table.is_over(max) {
             return Default::default();
         }
         let mut out = std::collections::BTreeMap::new();
@@ -260,6 +265,42 @@ impl<'r> Table<'r> {
             }
         }
         out
+    }
+
+    /// Every entry as a text for people, at most `max`; a problem for a key that is not one of `known`.
+    pub(crate) fn texts_of(
+        self,
+        known: &[&str],
+        max: usize,
+        max_chars: usize,
+    ) -> std::collections::BTreeMap<String, String> {
+        if self.is_over(max) {
+            return Default::default();
+        }
+        let mut out = std::collections::BTreeMap::new();
+        for (name, value) in self.table {
+            if !known.contains(&name.get_ref().as_ref()) {
+                let next = near(name.get_ref(), known.iter().copied())
+                    .first()
+                    .map(|k| format!("did you mean `{k}`?"));
+                let what = format!("`{}` gives a reason for what is not set", self.path);
+                let why = format!("there is no setting `{}`", escape(name.get_ref()));
+                self.problems.add(name.span().into(), what, why, next);
+            }
+            let path = join(&self.path, name.get_ref());
+            let text = Value { problems: self.problems, path, value }.displayed(max_chars);
+            out.extend(text.map(|text| (name.get_ref().clone().into_owned(), text)));
+        }
+        out
+    }
+
+    fn is_over(&self, max: usize) -> bool {
+        if self.table.len() > max {
+            let what = format!("`{}` has too many entries", self.path);
+            let why = format!("it has {}, at most {max} are allowed", self.table.len());
+            self.problems.add(self.span, what, why, None);
+        }
+        self.table.len() > max
     }
 
     /// Where the value of `key` stands, or the table itself.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{MAX_ITEMS, MAX_LANGUAGES, MAX_SUMMARY_CHARS, Reading};
 use crate::code::Code;
@@ -131,8 +131,8 @@ fn read_expression(value: Value<'_>, reading: Reading) -> Option<LicenseExpressi
 }
 
 /// `[text.<language>]`: what people read first.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Text {
     /// What it is called; 1 to 150 characters.
     #[schemars(length(min = 1, max = 150))]
