@@ -11,6 +11,9 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::output::Output;
 
+/// Bytes of an answer that are read, at most.
+const MAX_ANSWER_BYTES: u64 = 1_024;
+
 /// What `--locked`, `--offline` and `--frozen` allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
@@ -88,6 +91,19 @@ impl Context {
     /// An environment variable that is set to something.
     pub fn env(&self, name: &str) -> Option<&OsStr> {
         self.env.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// Asks a person a question that is answered yes or no; anything but `y` or `yes` is no.
+    ///
+    /// # Errors
+    /// [`Failure`] when the answer cannot be read.
+    pub fn confirm(&self, question: &str) -> Result<bool, Failure> {
+        self.output.question(question);
+        let mut answer = String::new();
+        let mut stdin = std::io::Read::take(std::io::stdin().lock(), MAX_ANSWER_BYTES);
+        std::io::BufRead::read_line(&mut stdin, &mut answer)
+            .map_err(|err| Failure::yours("cannot read your answer").because(&err))?;
+        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Says what was done: `   Published northshire.gov.uk/case-handling 1.4.0` on stderr.

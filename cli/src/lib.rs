@@ -5,9 +5,11 @@
 mod cli;
 mod commands;
 mod context;
+mod drafts;
 mod failure;
 pub mod files;
 mod foreign;
+mod keys;
 mod output;
 mod surroundings;
 
