@@ -59,3 +59,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings
     }
     ExitCode::from(run(args, surroundings))
 }
+//! The command line for bricks
+
+pub mod package;
