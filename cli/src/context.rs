@@ -53,6 +53,15 @@ impl Context {
         self.cwd.join(path)
     }
 
+    /// A path as the user would write it: relative to their directory where that is shorter.
+    pub fn shown(&self, path: &Path) -> String {
+        match path.strip_prefix(&self.cwd) {
+            Ok(inner) if inner.as_os_str().is_empty() => ".".to_owned(),
+            Ok(inner) => inner.display().to_string(),
+            Err(_) => path.display().to_string(),
+        }
+    }
+
     /// `--registry`, or `BRICK_REGISTRY`; the default registry of `config.toml` comes after these.
     pub fn registry_option(&self) -> Option<&str> {
         self.registry.as_deref()
