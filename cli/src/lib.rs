@@ -5,10 +5,15 @@
 mod cli;
 mod commands;
 mod context;
+mod drafts;
 mod failure;
 pub mod files;
 mod foreign;
+mod formats;
+mod keys;
 mod output;
+pub mod package;
+mod place;
 mod surroundings;
 
 use std::ffi::OsString;
@@ -57,6 +62,3 @@ pub fn main(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings
     }
     ExitCode::from(run(args, surroundings))
 }
-//! The command line for bricks
-
-pub mod package;
