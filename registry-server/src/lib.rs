@@ -3,6 +3,7 @@
 pub mod api;
 pub mod asking;
 pub mod blobs;
+pub mod founding;
 pub mod git_http;
 pub mod heads;
 pub mod log_tail;
