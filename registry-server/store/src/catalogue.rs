@@ -6,10 +6,10 @@
 
 use brick_schemas::{BrickName, Digest, Version};
 
-use crate::commit::FileRow;
 use crate::fault::{ReadError, digest_from_sql, from_sql, parsed_from_sql, to_sql};
 use crate::log::LogId;
 use crate::open::Store;
+use crate::step::FileRow;
 
 /// One release in the index.
 #[derive(Debug, Clone, PartialEq, Eq)]

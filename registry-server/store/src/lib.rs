@@ -36,6 +36,7 @@ mod plans;
 mod search;
 mod served;
 mod services;
+mod step;
 mod sync;
 mod tiles;
 mod witness;
@@ -43,10 +44,7 @@ mod witness;
 pub use blob::{BlobError, BlobWriter};
 pub use buckets::MAX_NODES_PER_READ;
 pub use catalogue::ReleaseRow;
-pub use commit::{
-    BlobRow, BucketNodeRow, CommitError, FileRow, LeafKind, LeafRow, LineRow, LogStep, MAX_LEAF_BYTES,
-    MAX_LOG_SIZE, MAX_STEPS, MAX_TILE_HASHES, ServiceRow, TileRow,
-};
+pub use commit::CommitError;
 pub use cosignature::{CosignatureError, CosignatureRow, MAX_COSIGNATURES};
 pub use evidence::{Evidence, EvidenceError, MAX_EVIDENCE_BYTES, MAX_EVIDENCE_PER_LOG};
 pub use fault::{Fault, ReadError};
@@ -57,6 +55,10 @@ pub use open::{MAX_READERS, OpenError, Store, StoreOptions};
 pub use search::{BrickRow, MAX_BRICKS_PER_READ};
 pub use served::ServeError;
 pub use services::ServiceState;
+pub use step::{
+    BlobRow, BucketNodeRow, FileRow, LeafKind, LeafRow, LineRow, LogStep, MAX_LEAF_BYTES, MAX_LOG_SIZE,
+    MAX_STEPS, MAX_TILE_HASHES, ServiceRow, TileRow,
+};
 pub use sync::{MAX_WHY_BYTES, SEEN_STEP_SECONDS, SyncRow, SyncState};
 pub use tiles::{Checkpoint, MAX_CHECKPOINTS_PER_READ, MAX_LEAVES_PER_READ};
 pub use witness::{WitnessError, WitnessState};

@@ -2,10 +2,10 @@
 
 use brick_schemas::BrickName;
 
-use crate::commit::ServiceRow;
 use crate::fault::{ReadError, from_sql, parsed_from_sql, to_sql};
 use crate::log::LogId;
 use crate::open::Store;
+use crate::step::ServiceRow;
 
 /// A service as of a size of its publisher's log.
 #[derive(Debug, Clone, PartialEq, Eq)]

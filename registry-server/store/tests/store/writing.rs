@@ -306,3 +306,26 @@ async fn a_lock_that_is_held_for_too_long_is_named() {
     store.meta_put("key", b"newer").await.unwrap();
     assert_eq!(store.meta_get("key").await.unwrap().as_deref(), Some(&b"newer"[..]));
 }
+
+/// A server runs these on a pool of threads; that this compiles is the test.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_may_move_between_threads() {
+    let (_dir, store) = empty().await;
+    let work = async move {
+        let log = hosted_log(&store, "a.example").await.id;
+        let name = brick("case");
+        store.commit(&[step(log, 0, 2)]).await.unwrap();
+        store.set_served(log, 2).await.unwrap();
+        store.index_file(log, &name, 2).await.unwrap();
+        store.bucket_lines(log, 0, 2).await.unwrap();
+        store.bucket_nodes(log, &[(0, 0)], 2).await.unwrap();
+        store.services(log, 0, 2).await.unwrap();
+        store.bricks("case", None, 1).await.unwrap();
+        store.missing_blobs(None, 1).await.unwrap();
+        store.put_cosignatures(log, 2, &[]).await.unwrap();
+        store.put_evidence(&origin("a.example/log"), b"a", b"b", "why").await.unwrap();
+        store.set_aside_rotten(&Digest::of(b"")).await.unwrap();
+        store.put_sync("peer", None, &brick_store::SyncState::Followed, 1).await.unwrap();
+    };
+    tokio::spawn(work).await.unwrap();
+}
