@@ -189,7 +189,7 @@ impl ExampleCommons {
         let mut envelope = Envelope::unsigned(STATEMENT_PAYLOAD_TYPE, statement.to_bytes());
         envelope.sign(&self.registrar).expect("a key in memory signs");
         self.client(0)
-            .publish(envelope.to_bytes(), &[])
+            .publish(envelope.to_bytes(), Vec::new())
             .await
             .map(|_| ())
             .map_err(|err| CeremonyError::Ask { what: format!("admitting {what}"), err: Box::new(err) })
