@@ -14,6 +14,7 @@ mod keys;
 mod output;
 pub mod package;
 mod place;
+mod starter;
 mod surroundings;
 
 use std::ffi::OsString;
