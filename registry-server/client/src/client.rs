@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::problem::Problem;
+use brick_schemas::api::{PROBLEM_MEDIA_TYPE, Problem, ProblemType};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -20,7 +20,6 @@ pub const MAX_REDIRECTS: usize = 4;
 pub const MAX_PROBLEM_BYTES: usize = 64 * 1024;
 /// Bytes of an ETag that is kept; a longer one is treated as none.
 pub const MAX_ETAG_BYTES: usize = 256;
-const PROBLEM_TYPE: &str = "application/problem+json";
 
 /// How long a client waits, and how often it tries.
 #[derive(Debug, Clone)]
@@ -166,30 +165,34 @@ impl Client {
     /// A GET, tried again where that may help.
     pub(crate) async fn get(&self, url: Url, max_bytes: usize, etag: Option<&str>) -> Result<Got, AskError> {
         let condition = etag.and_then(|etag| HeaderValue::from_str(etag).ok());
-        self.patiently(async || {
+        let (url, condition) = (&url, &condition);
+        self.patiently(|| async move {
             let mut request = self.request(Method::GET, url.clone());
-            if let Some(condition) = &condition {
+            if let Some(condition) = condition {
                 request = request.header(header::IF_NONE_MATCH, condition);
             }
-            let response = self.send(&url, request).await?;
+            let response = self.send(url, request).await?;
             if response.status() == StatusCode::NOT_MODIFIED {
                 return Ok(Got::NotModified);
             }
-            let response = demand_success(&url, response).await?;
-            refuse_page(&url, response.headers())?;
+            let response = demand_success(url, response).await?;
+            refuse_page(url, response.headers())?;
             let etag = text_header(response.headers(), header::ETAG)
                 .filter(|etag| etag.len() <= MAX_ETAG_BYTES)
                 .map(str::to_owned);
-            Ok(Got::Found { bytes: read_bounded(&url, response, max_bytes).await?, etag })
+            Ok(Got::Found { bytes: read_bounded(url, response, max_bytes).await?, etag })
         })
         .await
     }
 
     /// Does `once` until it works, or does not get better, or patience ends.
-    pub(crate) async fn patiently<T>(
-        &self,
-        once: impl AsyncFn() -> Result<T, AskError>,
-    ) -> Result<T, AskError> {
+    ///
+    /// A function that gives a future, not an async closure: those are not `Send` for every lifetime, and a registry's
+    /// tasks move between threads.
+    pub(crate) async fn patiently<T, F>(&self, once: impl Fn() -> F) -> Result<T, AskError>
+    where
+        F: Future<Output = Result<T, AskError>>,
+    {
         let Patience { attempts, first_pause, .. } = self.inner.patience;
         let mut attempt = 1;
         loop {
@@ -274,13 +277,26 @@ pub(crate) async fn problem_of(url: &Url, response: Response) -> AskError {
     let retry_after = text_header(response.headers(), header::RETRY_AFTER)
         .and_then(|seconds| seconds.trim().parse().ok())
         .map(Duration::from_secs);
-    let stated = content_type(response.headers()) == Some(PROBLEM_TYPE);
+    let stated = content_type(response.headers()) == Some(PROBLEM_MEDIA_TYPE);
     let body = match stated {
         true => read_bounded(url, response, MAX_PROBLEM_BYTES).await.unwrap_or_default(),
         false => Vec::new(),
     };
-    let problem = brick_schemas::json::from_slice(&body).unwrap_or_else(|_| Problem::blank(status));
+    let problem = brick_schemas::json::from_slice(&body).unwrap_or_else(|_| problem_of_status(status));
     AskError::Problem { url: url.to_string(), status, problem: Box::new(problem), retry_after }
+}
+
+/// What a status alone says (RFC 9457 §4.2.1).
+pub(crate) fn problem_of_status(status: u16) -> Problem {
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    Problem {
+        problem_type: ProblemType::Other,
+        title: reason.unwrap_or("unknown status").to_owned(),
+        status,
+        detail: None,
+        instance: None,
+        errors: Vec::new(),
+    }
 }
 
 /// A page for people on a path for programs: a login page of the network, or another web site altogether.

@@ -3,7 +3,8 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use crate::problem::Problem;
+use brick_schemas::api::Problem;
+use brick_schemas::text::escape;
 
 /// Why a registry did not give what its address and path promise.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +44,7 @@ pub enum AskError {
         url: String,
         /// The HTTP status.
         status: u16,
-        /// The registry's words, or `about:blank` where it has none (RFC 9457 §4.2.1).
+        /// The registry's words; of type `other`, with the status in words, where it has none (RFC 9457 §4.2.1).
         problem: Box<Problem>,
         /// How long it asks us to wait.
         retry_after: Option<Duration>,
@@ -196,9 +197,10 @@ fn deepest(err: &dyn std::error::Error) -> String {
 
 /// A problem's title and detail, escaped: they are another party's words.
 fn words(problem: &Problem) -> String {
-    let mut words = problem.title.escape_debug().to_string();
-    if let Some(detail) = &problem.detail {
-        words.push_str(&format!(" ({})", detail.escape_debug()));
+    let mut words = escape(&problem.title);
+    let details = problem.errors.iter().map(|part| &part.detail);
+    for detail in problem.detail.iter().chain(details) {
+        words.push_str(&format!("; {}", escape(detail)));
     }
     words
 }

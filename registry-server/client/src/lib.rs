@@ -19,18 +19,18 @@
 
 pub mod blob;
 
+pub mod catalogue;
 mod client;
 mod error;
 pub mod index;
 pub mod log;
 
-pub mod problem;
+pub mod publish;
 mod retry;
 pub mod witness;
 
 pub use client::{Client, NewClientError, Patience};
 pub use error::{AskError, Family, Unreachable};
 pub use index::IndexAnswer;
-pub use log::{HashMapReader, LogPath, MissingHash};
-pub use problem::Problem;
+pub use log::{LogPath, MissingHash, TileHashes};
 pub use witness::AddCheckpointAnswer;

@@ -42,7 +42,7 @@ impl fmt::Display for LogPath {
 
 /// Hashes of a tree's nodes, to make proofs from. Whether they are right shows against a root.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HashMapReader {
+pub struct TileHashes {
     hashes: HashMap<Node, Hash>,
 }
 
@@ -51,7 +51,7 @@ pub struct HashMapReader {
 #[error("the hash of subtree {} on level {} was not fetched", .0.index, .0.level)]
 pub struct MissingHash(pub Node);
 
-impl HashMapReader {
+impl TileHashes {
     /// The hash of `node`, in the shape that the functions of `tlog::tree` read with.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl Client {
     ///
     /// # Errors
     /// [`AskError`].
-    pub async fn hashes(&self, log: &LogPath, size: u64, nodes: &[Node]) -> Result<HashMapReader, AskError> {
+    pub async fn hashes(&self, log: &LogPath, size: u64, nodes: &[Node]) -> Result<TileHashes, AskError> {
         let tiles: BTreeSet<TileId> = nodes.iter().filter_map(|node| tile_for(*node, size)).collect();
         let tiles: HashMap<(u8, u64), Vec<u8>> = stream::iter(tiles)
             .map(|tile| async move {
@@ -174,7 +174,7 @@ impl Client {
             let tile = tiles.get(&(slice.level, slice.index))?;
             Some((*node, hash_in_tile(*node, tile).ok()?))
         };
-        Ok(HashMapReader { hashes: nodes.iter().filter_map(hash).collect() })
+        Ok(TileHashes { hashes: nodes.iter().filter_map(hash).collect() })
     }
 
     /// The hashes that show a log's tree of `old` leaves to be the beginning of that of `new`, made from its tiles.

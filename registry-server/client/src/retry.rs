@@ -37,13 +37,13 @@ fn random_quarter() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::Problem;
+    use crate::client::problem_of_status;
 
     fn busy(status: u16, retry_after: Option<u64>) -> AskError {
         AskError::Problem {
             url: "http://a.example/".into(),
             status,
-            problem: Box::new(Problem::blank(status)),
+            problem: Box::new(problem_of_status(status)),
             retry_after: retry_after.map(Duration::from_secs),
         }
     }
