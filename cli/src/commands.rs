@@ -5,12 +5,15 @@ pub mod completions;
 pub mod key;
 pub mod man;
 
+pub mod quickstart;
+
 use crate::context::Context;
 use crate::failure::Failure;
 
 /// Every command, in the order of `brick --help`.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    Quickstart(quickstart::QuickstartArgs),
     Key(key::KeyArgs),
     Commons(commons::CommonsArgs),
     Completions(completions::CompletionsArgs),
@@ -24,6 +27,7 @@ impl Command {
     /// [`Failure`], whose family is the exit code.
     pub(crate) fn run(&self, ctx: &Context) -> Result<(), Failure> {
         match self {
+            Command::Quickstart(args) => quickstart::run(ctx, args),
             Command::Key(args) => key::run(ctx, args),
             Command::Commons(args) => commons::run(ctx, args),
             Command::Completions(args) => completions::run(ctx, args),
