@@ -1,3 +1,4 @@
 //! The command line for bricks
 
+pub mod import;
 pub mod package;
