@@ -1,9 +1,12 @@
 //! Which commands are there? One file each: arguments, one call into a library, one sentence out.
 
+pub mod check;
 pub mod commons;
 pub mod completions;
 pub mod key;
 pub mod man;
+pub mod new;
+pub mod package;
 
 pub mod quickstart;
 
@@ -14,6 +17,10 @@ use crate::failure::Failure;
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Quickstart(quickstart::QuickstartArgs),
+    New(new::NewArgs),
+    Init(new::InitArgs),
+    Check(check::CheckArgs),
+    Package(package::PackageArgs),
     Key(key::KeyArgs),
     Commons(commons::CommonsArgs),
     Completions(completions::CompletionsArgs),
@@ -28,6 +35,10 @@ impl Command {
     pub(crate) fn run(&self, ctx: &Context) -> Result<(), Failure> {
         match self {
             Command::Quickstart(args) => quickstart::run(ctx, args),
+            Command::New(args) => new::run(ctx, args),
+            Command::Init(args) => new::run_init(ctx, args),
+            Command::Check(args) => check::run(ctx, args),
+            Command::Package(args) => package::run(ctx, args),
             Command::Key(args) => key::run(ctx, args),
             Command::Commons(args) => commons::run(ctx, args),
             Command::Completions(args) => completions::run(ctx, args),

@@ -15,6 +15,7 @@ mod keys;
 mod output;
 pub mod package;
 mod place;
+mod starter;
 pub mod quickstart;
 mod surroundings;
 
