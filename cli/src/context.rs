@@ -11,6 +11,9 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::output::Output;
 
+/// Bytes of an answer that are read, at most.
+const MAX_ANSWER_BYTES: u64 = 1_024;
+
 /// What `--locked`, `--offline` and `--frozen` allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
@@ -48,6 +51,15 @@ impl Context {
     /// A path of the user's, made absolute.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.cwd.join(path)
+    }
+
+    /// A path as the user would write it: relative to their directory where that is shorter.
+    pub fn shown(&self, path: &Path) -> String {
+        match path.strip_prefix(&self.cwd) {
+            Ok(inner) if inner.as_os_str().is_empty() => ".".to_owned(),
+            Ok(inner) => inner.display().to_string(),
+            Err(_) => path.display().to_string(),
+        }
     }
 
     /// `--registry`, or `BRICK_REGISTRY`; the default registry of `config.toml` comes after these.
@@ -88,6 +100,19 @@ impl Context {
     /// An environment variable that is set to something.
     pub fn env(&self, name: &str) -> Option<&OsStr> {
         self.env.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// Asks a person a question that is answered yes or no; anything but `y` or `yes` is no.
+    ///
+    /// # Errors
+    /// [`Failure`] when the answer cannot be read.
+    pub fn confirm(&self, question: &str) -> Result<bool, Failure> {
+        self.output.question(question);
+        let mut answer = String::new();
+        let mut stdin = std::io::Read::take(std::io::stdin().lock(), MAX_ANSWER_BYTES);
+        std::io::BufRead::read_line(&mut stdin, &mut answer)
+            .map_err(|err| Failure::yours("cannot read your answer").because(&err))?;
+        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Says what was done: `   Published northshire.gov.uk/case-handling 1.4.0` on stderr.

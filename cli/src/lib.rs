@@ -5,10 +5,15 @@
 mod cli;
 mod commands;
 mod context;
+mod drafts;
 mod failure;
 pub mod files;
 mod foreign;
+mod formats;
+mod keys;
 mod output;
+pub mod package;
+mod place;
 mod surroundings;
 
 use std::ffi::OsString;

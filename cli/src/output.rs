@@ -154,6 +154,11 @@ impl Output {
         self.talk(&text);
     }
 
+    /// A question, with room for the answer on the same line.
+    pub(crate) fn question(&self, text: &str) {
+        self.talk(&format!("{} [y/N] ", foreign(text)));
+    }
+
     pub(crate) fn failure(&self, failure: &Failure) {
         self.labelled(RED, "error", failure.what());
         if let Some(block) = failure.block() {

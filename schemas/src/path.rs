@@ -1,14 +1,14 @@
-//! Which file of the brick? Paths relative to `brick.toml`, the same on every system.
+//! Which file or folder of the brick? What a manifest may say instead of a path in an archive.
 
+use crate::archive::ArchivePath;
 use crate::newtype::string_newtype;
 use crate::text::TextError;
 
 /// Bytes in a path, at most (design §3).
-pub const MAX_PATH_BYTES: usize = 200;
+pub const MAX_PATH_BYTES: usize = crate::archive::MAX_PATH_BYTES;
 
-/// A path inside a brick: `api/case.yaml`, or with a slash at the end a folder: `conformance/`.
-///
-/// Relative, `/` between the parts, no part empty, `.` or `..`, no `\`, no character that deceives the eye.
+/// A path relative to `brick.toml`: a file as [`ArchivePath`] has it (`api/case.yaml`), or with a slash at the end a folder
+/// of such files (`conformance/`).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BrickPath(String);
 
@@ -18,24 +18,8 @@ impl BrickPath {
     /// # Errors
     /// [`TextError`] names the rule that `text` breaks.
     pub fn parse(text: &str) -> Result<Self, TextError> {
-        let bad = |rule: &str| Err(TextError::new("path", text, rule));
-        if text.len() > MAX_PATH_BYTES {
-            return bad("it has more than 200 bytes");
-        }
-        let parts = text.strip_suffix('/').unwrap_or(text);
-        if parts.is_empty() || text.starts_with('/') {
-            return bad("a path relative to the folder of the file is needed, as in `api/case.yaml`");
-        }
-        if text.contains('\\') {
-            return bad("write `/` between folders");
-        }
-        if parts.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return bad("no part of a path is empty, `.` or `..`");
-        }
-        if text.contains(':') {
-            return bad("`:` names a drive or a stream on Windows");
-        }
-        crate::text::check_displayed("path", text, MAX_PATH_BYTES)?;
+        ArchivePath::parse(text.strip_suffix('/').unwrap_or(text))
+            .map_err(|err| TextError::new("path", text, err.rule.to_string()))?;
         Ok(Self(text.to_owned()))
     }
 
@@ -45,7 +29,7 @@ impl BrickPath {
     }
 }
 
-string_newtype!(BrickPath, TextError, MAX_PATH_BYTES, r"^[^/\\:][^\\:]*$", "A path inside the brick");
+string_newtype!(BrickPath, TextError, MAX_PATH_BYTES + 1, r"^[^/\\:][^\\:]*$", "A path inside the brick");
 
 #[cfg(test)]
 mod tests {
@@ -63,6 +47,7 @@ mod tests {
             "../x",
             "a/../b",
             "a//b",
+            "a//",
             "./a",
             "a\\b",
             "C:/x",
