@@ -98,7 +98,9 @@ pub(crate) fn check(
         Some(FileRole::Schema) if !top.is_schema_shaped => {
             Err(FormatError::new("a JSON Schema is an object or a boolean at its top"))
         }
-        _ if declared.starts_with("openapi") || declared.starts_with("swagger") => top.demand_openapi(declared),
+        _ if declared.starts_with("openapi") || declared.starts_with("swagger") => {
+            top.demand_openapi(declared)
+        }
         _ if declared.starts_with("asyncapi") && top.asyncapi.is_none() => {
             Err(FormatError::new("`asyncapi`, the version of the format, is missing at its top"))
         }
@@ -139,7 +141,9 @@ impl Top {
         };
         let wanted = declared.split_once('-').map_or("", |(_, version)| version);
         if !version.starts_with(wanted) {
-            return Err(FormatError::new(format!("it says it is OpenAPI {version}, the manifest says {declared}")));
+            return Err(FormatError::new(format!(
+                "it says it is OpenAPI {version}, the manifest says {declared}"
+            )));
         }
         if !self.has_info {
             return Err(FormatError::new("`info` is missing at its top"));
@@ -279,7 +283,8 @@ fn yaml(bytes: &[u8]) -> Result<Top, FormatError> {
 fn xml(path: &str, format: Option<&str>, bytes: &[u8]) -> Result<(), FormatError> {
     let text = std::str::from_utf8(bytes).map_err(|_| FormatError::new("not UTF-8"))?;
     // A DTD can name other files and grow without end; none of these formats needs one.
-    let options = roxmltree::ParsingOptions { allow_dtd: false, nodes_limit: MAX_XML_NODES, ..Default::default() };
+    let options =
+        roxmltree::ParsingOptions { allow_dtd: false, nodes_limit: MAX_XML_NODES, ..Default::default() };
     let document = roxmltree::Document::parse_with_options(text, options).map_err(|err| FormatError {
         line: usize::try_from(err.pos().row).ok(),
         what: format!("not XML: {err}"),
@@ -287,9 +292,12 @@ fn xml(path: &str, format: Option<&str>, bytes: &[u8]) -> Result<(), FormatError
     let root = document.root_element().tag_name();
     let namespace = root.namespace().unwrap_or_default();
     let lower = path.to_lowercase();
-    let claims = |word: &str| lower.ends_with(&format!(".{word}")) || format.is_some_and(|f| f.starts_with(word));
+    let claims =
+        |word: &str| lower.ends_with(&format!(".{word}")) || format.is_some_and(|f| f.starts_with(word));
     if claims("bpmn") && !(root.name() == "definitions" && namespace == BPMN_NAMESPACE) {
-        return Err(FormatError::new("not BPMN 2.0: its top element is not `definitions` of the BPMN namespace"));
+        return Err(FormatError::new(
+            "not BPMN 2.0: its top element is not `definitions` of the BPMN namespace",
+        ));
     }
     if claims("dmn") && !(root.name() == "definitions" && namespace.contains(DMN_NAMESPACE_PART)) {
         return Err(FormatError::new("not DMN: its top element is not `definitions` of a DMN namespace"));
@@ -349,7 +357,13 @@ mod tests {
             ("p.bpmn", None, None, "<a/>", "not BPMN"),
             ("p.bpmn", None, None, "<a>", "not XML"),
             ("d.dmn", None, None, BPMN, "not DMN"),
-            ("x.xml", None, None, "<!DOCTYPE a [<!ENTITY e SYSTEM \"file:///etc/passwd\">]><a>&e;</a>", "not XML"),
+            (
+                "x.xml",
+                None,
+                None,
+                "<!DOCTYPE a [<!ENTITY e SYSTEM \"file:///etc/passwd\">]><a>&e;</a>",
+                "not XML",
+            ),
         ] {
             let error = check(path, role, format, text.as_bytes()).expect_err(path).what;
             assert!(error.contains(says), "{path}: {error}");

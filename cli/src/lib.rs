@@ -14,6 +14,7 @@ mod keys;
 mod output;
 pub mod package;
 mod place;
+pub mod quickstart;
 mod surroundings;
 
 use std::ffi::OsString;

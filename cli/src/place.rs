@@ -54,8 +54,11 @@ pub(crate) fn find(ctx: &Context) -> Result<Place, Failure> {
             (false, true) => return Ok(Place::Service(service)),
             (false, false) => {}
             (true, true) => {
-                return Err(Failure::usage(format!("`{}` holds a brick and a service", dir.display()))
-                    .help(format!("choose with `--manifest-path {MANIFEST_PATH}` or `--manifest-path {SERVICE_PATH}`")));
+                return Err(Failure::usage(format!("`{}` holds a brick and a service", dir.display())).help(
+                    format!(
+                        "choose with `--manifest-path {MANIFEST_PATH}` or `--manifest-path {SERVICE_PATH}`"
+                    ),
+                ));
             }
         }
     }

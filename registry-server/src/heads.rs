@@ -110,7 +110,7 @@ impl Registry {
         }
         let count = rows.len();
         if count > 0 {
-            self.store.put_cosignatures(log.id, size, rows).await.map_err(RegistryError::store)?;
+            self.store.put_cosignatures(log.id, size, &rows).await.map_err(RegistryError::store)?;
             self.refresh_head(origin).await?;
             self.mark_unprojected(origin);
         }

@@ -112,7 +112,7 @@ async fn receive_blob(registry: &Registry, mut field: Field<'_>, named: &[Blob])
 fn blob_problem(err: &BlobError) -> Rejection {
     match err {
         BlobError::TooLarge { .. } => Rejection::new(ProblemType::TooLarge, err.to_string()),
-        BlobError::Digest { .. } => Rejection::new(ProblemType::ArchiveMismatch, err.to_string()),
+        BlobError::WrongDigest { .. } => Rejection::new(ProblemType::ArchiveMismatch, err.to_string()),
         BlobError::DiskFull { .. } => {
             Rejection::new(ProblemType::StorageFull, "the registry's disk is full; nothing was logged")
         }

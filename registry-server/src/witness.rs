@@ -233,6 +233,6 @@ impl Registry {
         why: &str,
     ) -> Result<(), RegistryError> {
         tracing::error!(%origin, why, "EVIDENCE of misbehaviour kept: see /api/v1/evidence");
-        self.store.put_evidence(origin, ours, theirs, why).await.map_err(RegistryError::store)
+        self.store.put_evidence(origin, ours, theirs, why).await.map(|_| ()).map_err(RegistryError::store)
     }
 }

@@ -7,6 +7,7 @@
 //! urls = ["https://registry.northshire.gov.uk"]     # BRICKYARD_URLS, commas between
 //! registry = "registry.northshire.gov.uk"           # BRICKYARD_REGISTRY
 //! operator = "northshire.gov.uk"                    # BRICKYARD_OPERATOR
+//! root-sha256 = "e3b0c442…"                         # BRICKYARD_ROOT_SHA256: the commons' first root
 //! title = "Northshire's bricks"                     # BRICKYARD_TITLE
 //! sync-interval-s = 10                              # BRICKYARD_SYNC_INTERVAL_S
 //! [keys]
@@ -31,6 +32,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diagnostic::FileError;
+use crate::digest::Digest;
 use crate::manifest::{MAX_MANIFEST_BYTES, MAX_SUMMARY_CHARS};
 use crate::name::PublisherName;
 use crate::predicate::registry::MAX_URLS;
@@ -100,6 +102,9 @@ pub struct RegistryConfig {
     /// The organisation that runs it.
     #[schemars(with = "Option<PublisherName>")]
     pub operator: PublisherName,
+    /// SHA-256 of the commons' first root, the one thing that is believed without proof; absent until there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_sha256: Option<Digest>,
     /// The heading of its pages; the registry's name if absent.
     #[schemars(with = "Option<String>")]
     pub title: String,
@@ -193,6 +198,7 @@ impl RegistryConfig {
         );
         let registry = env.required(root, "registry", "REGISTRY", Value::parse, parse);
         let operator = env.required(root, "operator", "OPERATOR", Value::parse, parse);
+        let root_sha256 = env.optional(root, "root-sha256", "ROOT_SHA256", Value::parse, parse);
         let title = env.optional(
             root,
             "title",
@@ -222,6 +228,7 @@ impl RegistryConfig {
             listen: listen.unwrap_or_else(|| DEFAULT_LISTEN.parse().expect("it is an address and a port")),
             urls: urls.unwrap_or_default(),
             operator: operator?,
+            root_sha256,
             title: title.unwrap_or_else(|| registry.to_string()),
             registry,
             sync_interval_s: sync_interval_s.unwrap_or(DEFAULT_SYNC_INTERVAL_S),

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{base64, hex};
 
-/// Bytes in a [`Hash`].
+/// Bytes in a [`Hash`](struct@Hash).
 pub const HASH_BYTES: usize = 32;
 
 /// A SHA-256 hash: of a file, a leaf, a node, or a whole tree.

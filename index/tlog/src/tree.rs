@@ -92,19 +92,13 @@ pub fn prove_inclusion<E>(
         return Err(ProveError::NoSuchLeaf { index, size });
     }
     let mut path = Vec::new();
-    // The leaf lies in the leaves `start .. start + count`; each step halves them and keeps the other half's root.
-    let (mut start, mut count) = (0, size);
-    while count > 1 {
-        let left = split(count);
-        let other = if index - start < left {
-            let right = range_root(start + left, count - left, &mut read);
-            count = left;
-            right
+    // Each step halves the part that the leaf lies in, and keeps the other half's root.
+    let mut part = Part { start: 0, count: size };
+    while part.count > 1 {
+        let other = if index - part.start < part.left_count() {
+            part.go_left(&mut read)
         } else {
-            let left_root = range_root(start, left, &mut read);
-            start += left;
-            count -= left;
-            left_root
+            part.go_right(&mut read)
         };
         path.push(other.map_err(ProveError::Read)?);
     }
@@ -128,26 +122,19 @@ pub fn prove_consistency<E>(
         return Err(ProveError::Shrinks { old, new });
     }
     let mut path = Vec::new();
-    // The old tree's edge lies in the leaves `start .. start + count`, `within` of which are old.
-    let (mut start, mut count, mut within) = (0, new, old);
-    while within != 0 && within != count {
-        let left = split(count);
-        let other = if within <= left {
-            let right = range_root(start + left, count - left, &mut read);
-            count = left;
-            right
+    // Each step halves the part that the old tree's edge lies in, until all of the part is old.
+    let mut part = Part { start: 0, count: new };
+    while part.start < old && part.start + part.count != old {
+        let other = if old - part.start <= part.left_count() {
+            part.go_left(&mut read)
         } else {
-            let left_root = range_root(start, left, &mut read);
-            start += left;
-            count -= left;
-            within -= left;
-            left_root
+            part.go_right(&mut read)
         };
         path.push(other.map_err(ProveError::Read)?);
     }
-    // The subtree at the edge is the old tree itself when nothing lies left of it: its root is known then.
-    if within != 0 && start != 0 {
-        path.push(range_root(start, count, &mut read).map_err(ProveError::Read)?);
+    // A part that starts the tree is the old tree itself, whose root the reader of the proof knows.
+    if part.start != 0 {
+        path.push(range_root(part.start, part.count, &mut read).map_err(ProveError::Read)?);
     }
     path.reverse();
     Ok(path)
@@ -188,9 +175,34 @@ fn note_down(nodes: &mut Vec<Node>) -> impl FnMut(Node) -> Result<Hash, Infallib
     }
 }
 
-/// The largest power of two below `count`, which is at least 2.
-fn split(count: u64) -> u64 {
-    1 << (count - 1).ilog2()
+/// The part of a tree that a walk down has come to: the leaves `start .. start + count`.
+struct Part {
+    start: u64,
+    count: u64,
+}
+
+impl Part {
+    /// How many leaves are in its left half: the largest power of two below `count`, which is at least 2.
+    fn left_count(&self) -> u64 {
+        1 << (self.count - 1).ilog2()
+    }
+
+    /// Goes on with the left half; the root of the right one is given.
+    fn go_left<E>(&mut self, read: &mut impl FnMut(Node) -> Result<Hash, E>) -> Result<Hash, E> {
+        let left = self.left_count();
+        let right_root = range_root(self.start + left, self.count - left, read);
+        self.count = left;
+        right_root
+    }
+
+    /// Goes on with the right half; the root of the left one is given.
+    fn go_right<E>(&mut self, read: &mut impl FnMut(Node) -> Result<Hash, E>) -> Result<Hash, E> {
+        let left = self.left_count();
+        let left_root = range_root(self.start, left, read);
+        self.start += left;
+        self.count -= left;
+        left_root
+    }
 }
 
 /// The root over the `count` leaves from `start`, which is a multiple of the least power of two not below `count`.

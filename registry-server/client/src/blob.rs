@@ -50,12 +50,12 @@ impl Client {
     /// # Errors
     /// [`AskError`].
     pub async fn has_blob(&self, sha256: &Digest) -> Result<bool, AskError> {
-        let url = self.url(&blob_path(sha256));
-        self.patiently(async || {
-            let response = self.send(&url, self.request(Method::HEAD, url.clone())).await?;
+        let url = &self.url(&blob_path(sha256));
+        self.patiently(|| async move {
+            let response = self.send(url, self.request(Method::HEAD, url.clone())).await?;
             match response.status() {
                 StatusCode::NOT_FOUND | StatusCode::GONE => Ok(false),
-                _ => demand_success(&url, response).await.map(|_| true),
+                _ => demand_success(url, response).await.map(|_| true),
             }
         })
         .await

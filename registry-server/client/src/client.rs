@@ -165,30 +165,34 @@ impl Client {
     /// A GET, tried again where that may help.
     pub(crate) async fn get(&self, url: Url, max_bytes: usize, etag: Option<&str>) -> Result<Got, AskError> {
         let condition = etag.and_then(|etag| HeaderValue::from_str(etag).ok());
-        self.patiently(async || {
+        let (url, condition) = (&url, &condition);
+        self.patiently(|| async move {
             let mut request = self.request(Method::GET, url.clone());
-            if let Some(condition) = &condition {
+            if let Some(condition) = condition {
                 request = request.header(header::IF_NONE_MATCH, condition);
             }
-            let response = self.send(&url, request).await?;
+            let response = self.send(url, request).await?;
             if response.status() == StatusCode::NOT_MODIFIED {
                 return Ok(Got::NotModified);
             }
-            let response = demand_success(&url, response).await?;
-            refuse_page(&url, response.headers())?;
+            let response = demand_success(url, response).await?;
+            refuse_page(url, response.headers())?;
             let etag = text_header(response.headers(), header::ETAG)
                 .filter(|etag| etag.len() <= MAX_ETAG_BYTES)
                 .map(str::to_owned);
-            Ok(Got::Found { bytes: read_bounded(&url, response, max_bytes).await?, etag })
+            Ok(Got::Found { bytes: read_bounded(url, response, max_bytes).await?, etag })
         })
         .await
     }
 
     /// Does `once` until it works, or does not get better, or patience ends.
-    pub(crate) async fn patiently<T>(
-        &self,
-        once: impl AsyncFn() -> Result<T, AskError>,
-    ) -> Result<T, AskError> {
+    ///
+    /// A function that gives a future, not an async closure: those are not `Send` for every lifetime, and a registry's
+    /// tasks move between threads.
+    pub(crate) async fn patiently<T, F>(&self, once: impl Fn() -> F) -> Result<T, AskError>
+    where
+        F: Future<Output = Result<T, AskError>>,
+    {
         let Patience { attempts, first_pause, .. } = self.inner.patience;
         let mut attempt = 1;
         loop {

@@ -104,7 +104,7 @@ CREATE TABLE index_file (
     bytes  INTEGER NOT NULL,
     PRIMARY KEY (log, brick, since)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX index_file_by_bucket ON index_file (log, bucket);
+CREATE INDEX index_file_by_bucket ON index_file (log, bucket, brick, since);
 CREATE INDEX index_file_by_since ON index_file (log, since);
 
 CREATE TABLE bucket_node (

@@ -78,7 +78,7 @@ impl BlobError {
 /// The folder of blobs.
 pub(crate) struct BlobDir {
     root: PathBuf,
-    /// Whether the names in each shard are known to be flushed, see [`BlobDir::settle`].
+    /// Whether the names in each shard are known to be flushed, see [`settle`].
     settled: Arc<[AtomicBool; SHARDS]>,
     stopped: Arc<AtomicBool>,
 }

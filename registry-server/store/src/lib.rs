@@ -21,6 +21,7 @@
 #![warn(missing_docs)]
 
 mod blob;
+mod buckets;
 mod catalogue;
 mod commit;
 mod cosignature;
@@ -30,17 +31,20 @@ mod log;
 mod meta;
 mod missing;
 mod open;
+#[cfg(test)]
+mod plans;
+mod search;
 mod served;
+mod services;
+mod step;
 mod sync;
 mod tiles;
 mod witness;
 
 pub use blob::{BlobError, BlobWriter};
-pub use catalogue::{BrickRow, MAX_BRICKS_PER_READ, MAX_NODES_PER_READ, ReleaseRow, ServiceState};
-pub use commit::{
-    BlobRow, BucketNodeRow, CommitError, FileRow, LeafKind, LeafRow, LineRow, LogStep, MAX_LEAF_BYTES,
-    MAX_LOG_SIZE, MAX_STEPS, MAX_TILE_HASHES, ServiceRow, TileRow,
-};
+pub use buckets::MAX_NODES_PER_READ;
+pub use catalogue::ReleaseRow;
+pub use commit::CommitError;
 pub use cosignature::{CosignatureError, CosignatureRow, MAX_COSIGNATURES};
 pub use evidence::{Evidence, EvidenceError, MAX_EVIDENCE_BYTES, MAX_EVIDENCE_PER_LOG};
 pub use fault::{Fault, ReadError};
@@ -48,7 +52,13 @@ pub use log::{CreateLogError, Log, LogId};
 pub use meta::MAX_META_BYTES;
 pub use missing::{MAX_MISSING_PER_READ, MissingBlob};
 pub use open::{MAX_READERS, OpenError, Store, StoreOptions};
+pub use search::{BrickRow, MAX_BRICKS_PER_READ};
 pub use served::ServeError;
+pub use services::ServiceState;
+pub use step::{
+    BlobRow, BucketNodeRow, FileRow, LeafKind, LeafRow, LineRow, LogStep, MAX_LEAF_BYTES, MAX_LOG_SIZE,
+    MAX_STEPS, MAX_TILE_HASHES, ServiceRow, TileRow,
+};
 pub use sync::{MAX_WHY_BYTES, SEEN_STEP_SECONDS, SyncRow, SyncState};
 pub use tiles::{Checkpoint, MAX_CHECKPOINTS_PER_READ, MAX_LEAVES_PER_READ};
 pub use witness::{WitnessError, WitnessState};

@@ -22,6 +22,15 @@ pub struct MissingBlob {
     pub entry: u64,
 }
 
+/// Parameters: digest after which, limit.
+pub(crate) const MISSING: &str = "
+    SELECT b.sha256,
+      (SELECT max(bytes) FROM blob_use AS u WHERE u.sha256 = b.sha256),
+      (SELECT max(log) FROM blob_use AS u WHERE u.sha256 = b.sha256),
+      (SELECT max(entry) FROM blob_use AS u WHERE u.sha256 = b.sha256
+         AND u.log = (SELECT max(log) FROM blob_use AS v WHERE v.sha256 = b.sha256))
+    FROM blob AS b WHERE b.stored = 0 AND b.sha256 > ? ORDER BY b.sha256 LIMIT ?";
+
 impl Store {
     /// Blobs that stored entries name and that are not here, by digest.
     ///
@@ -40,18 +49,11 @@ impl Store {
         let limit = limit.min(MAX_MISSING_PER_READ);
         let mut after = after.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default();
         loop {
-            let rows = sqlx::query_as::<_, (Vec<u8>, i64, i64, i64)>(
-                "SELECT b.sha256,
-                   (SELECT max(bytes) FROM blob_use AS u WHERE u.sha256 = b.sha256),
-                   (SELECT max(log) FROM blob_use AS u WHERE u.sha256 = b.sha256),
-                   (SELECT max(entry) FROM blob_use AS u WHERE u.sha256 = b.sha256
-                      AND u.log = (SELECT max(log) FROM blob_use AS v WHERE v.sha256 = b.sha256))
-                 FROM blob AS b WHERE b.stored = 0 AND b.sha256 > ? ORDER BY b.sha256 LIMIT ?",
-            )
-            .bind(&after)
-            .bind(limit)
-            .fetch_all(&self.inner.readers)
-            .await?;
+            let rows = sqlx::query_as::<_, (Vec<u8>, i64, i64, i64)>(MISSING)
+                .bind(&after)
+                .bind(limit)
+                .fetch_all(&self.inner.readers)
+                .await?;
             let Some((last, ..)) = rows.last() else { return Ok(Vec::new()) };
             after = last.clone();
             let mut named = rows

@@ -38,7 +38,7 @@ holds_fault!(ServeError);
 /// supersede anything, so the cost follows what is new, not what is there.
 ///
 /// Parameters: log, size served before, size served now.
-const PRUNE: [&str; 4] = [
+pub(crate) const PRUNE: [&str; 4] = [
     "DELETE FROM line WHERE (log, brick, entry, since) IN (
        SELECT old.log, old.brick, old.entry, old.since FROM line AS new JOIN line AS old
          ON old.log = new.log AND old.brick = new.brick AND old.entry = new.entry AND old.since < new.since

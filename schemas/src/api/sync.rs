@@ -72,22 +72,36 @@ pub struct Refusal {
 pub enum SyncStep {
     /// The chain of roots.
     Root,
-    /// The publisher's or registry's record.
+    /// A record in the commons log.
     Record,
-    /// The head: key, quorum, age, connection to what is held.
+    /// A head's form and the log's signature on it.
     Checkpoint,
-    /// The leaves add up to the head.
+    /// Cosignatures on a head.
+    Quorum,
+    /// The age of a head.
+    Freshness,
+    /// That a head extends the ones before.
+    Consistency,
+    /// That leaves are under a head.
     Inclusion,
-    /// An entry's signature.
+    /// The form and signatures of an entry.
     Signature,
-    /// The signer's right.
+    /// That the key may say this.
     Right,
-    /// An entry's log and basis.
-    Place,
-    /// An entry's own form and bounds.
-    Form,
-    /// An archive or blob against its digest and entry.
-    Archive,
-    /// The snapshot leaf against the index.
+    /// That the entry is for this log.
+    Log,
+    /// That the entry's basis was a head of this log.
+    Basis,
+    /// That the entry is new.
+    Replay,
+    /// The snapshot leaf.
     Snapshot,
+    /// What the entries add up to.
+    Index,
+    /// An archive's bytes.
+    Archive,
+    /// The manifest in an archive.
+    Manifest,
+    /// A lockfile.
+    Lock,
 }
