@@ -8,12 +8,15 @@ pub mod man;
 pub mod new;
 pub mod package;
 
+pub mod quickstart;
+
 use crate::context::Context;
 use crate::failure::Failure;
 
 /// Every command, in the order of `brick --help`.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    Quickstart(quickstart::QuickstartArgs),
     New(new::NewArgs),
     Init(new::InitArgs),
     Check(check::CheckArgs),
@@ -31,6 +34,7 @@ impl Command {
     /// [`Failure`], whose family is the exit code.
     pub(crate) fn run(&self, ctx: &Context) -> Result<(), Failure> {
         match self {
+            Command::Quickstart(args) => quickstart::run(ctx, args),
             Command::New(args) => new::run(ctx, args),
             Command::Init(args) => new::run_init(ctx, args),
             Command::Check(args) => check::run(ctx, args),

@@ -2,6 +2,7 @@
 //!
 //! [`main`] is what the binary calls; [`run`] is the same with every input given, for tests and for other commands.
 
+pub mod import;
 mod cli;
 mod commands;
 mod context;
