@@ -20,7 +20,11 @@ pub fn foreign(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len() + 16);
     let mut before = None;
     for c in text.chars() {
-        if deceives(before, c) { out.extend(c.escape_default()) } else { out.push(c) }
+        if deceives(before, c) {
+            out.extend(c.escape_default())
+        } else {
+            out.push(c)
+        }
         before = Some(c);
     }
     Cow::Owned(out)
