@@ -7,6 +7,8 @@ pub mod key;
 pub mod man;
 pub mod new;
 pub mod package;
+pub mod publish;
+pub mod yank;
 
 pub mod quickstart;
 
@@ -21,6 +23,8 @@ pub(crate) enum Command {
     Init(new::InitArgs),
     Check(check::CheckArgs),
     Package(package::PackageArgs),
+    Publish(publish::PublishArgs),
+    Yank(yank::YankArgs),
     Key(key::KeyArgs),
     Commons(commons::CommonsArgs),
     Completions(completions::CompletionsArgs),
@@ -39,6 +43,8 @@ impl Command {
             Command::Init(args) => new::run_init(ctx, args),
             Command::Check(args) => check::run(ctx, args),
             Command::Package(args) => package::run(ctx, args),
+            Command::Publish(args) => publish::run(ctx, args),
+            Command::Yank(args) => yank::run(ctx, args),
             Command::Key(args) => key::run(ctx, args),
             Command::Commons(args) => commons::run(ctx, args),
             Command::Completions(args) => completions::run(ctx, args),
