@@ -15,6 +15,7 @@ mod output;
 pub mod package;
 mod place;
 pub mod quickstart;
+mod session;
 mod surroundings;
 
 use std::ffi::OsString;
