@@ -32,11 +32,16 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// An error of `problems`, of which there is at least one; those over [`MAX_PROBLEMS`] are counted.
-    pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
+    /// An error of `problems` in `text`, of which there is at least one; those over [`MAX_PROBLEMS`] are counted.
+    ///
+    /// Lines and columns are found here, for those alone that are kept: each costs a look at all of the text before it.
+    pub(crate) fn new(text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|p| (p.span.start, p.span.end));
         let left_out = problems.len().saturating_sub(MAX_PROBLEMS);
         problems.truncate(MAX_PROBLEMS);
+        for problem in &mut problems {
+            (problem.line, problem.column) = line_and_column(text, problem.span.start);
+        }
         Self { problems, left_out }
     }
 
@@ -92,7 +97,7 @@ impl std::fmt::Display for FileError {
 impl std::error::Error for FileError {}
 
 /// Line and character of byte `at`, both counted from 1.
-pub(crate) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let before = &text[..clamp(text, &(at..at)).start];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (before.bytes().filter(|b| *b == b'\n').count() + 1, before[line_start..].chars().count() + 1)
@@ -156,7 +161,7 @@ mod tests {
     fn spans_outside_the_text_do_not_panic() {
         let problem =
             Problem { line: 1, column: 1, span: 5..99, what: "w".into(), why: "y".into(), next: None };
-        let error = FileError::new(vec![problem]);
+        let error = FileError::new("", vec![problem]);
         for text in ["", "ü", "aaaa\u{202e}bbbb"] {
             assert!(error.render("x.toml", text, true).contains('w'));
         }

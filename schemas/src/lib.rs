@@ -12,6 +12,7 @@ pub mod digest;
 pub mod feature;
 pub mod index_line;
 pub mod json;
+pub mod json_schema;
 pub mod key;
 pub mod language;
 pub mod license;

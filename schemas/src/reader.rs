@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use crate::date::Date;
-use crate::diagnostic::{FileError, MAX_PROBLEMS, Problem, line_and_column};
+use crate::diagnostic::{FileError, Problem};
 use crate::near::near;
 use crate::text::escape;
 
@@ -44,7 +44,7 @@ pub(crate) struct Problems<'t> {
 }
 
 impl<'t> Problems<'t> {
-    /// Remembers a problem at `span`. Foreign text in `what`, `why` and `next` must have been escaped.
+    /// Remembers a problem at `span`; its line is found when all are known. Foreign text in `what`, `why` and `next` must have been escaped.
     pub(crate) fn add(
         &self,
         span: Span,
@@ -52,14 +52,9 @@ impl<'t> Problems<'t> {
         why: impl Into<String>,
         next: Option<String>,
     ) {
-        let (line, column) = if self.found.borrow().len() < MAX_PROBLEMS {
-            line_and_column(self.text, span.from)
-        } else {
-            (0, 0)
-        };
         self.found.borrow_mut().push(Problem {
-            line,
-            column,
+            line: 1,
+            column: 1,
             span: span.from..span.to,
             what: what.into(),
             why: why.into(),
@@ -93,10 +88,19 @@ pub(crate) fn read_file<T>(
 ) -> Result<T, Box<FileError>> {
     let problems = Problems { text, found: RefCell::default() };
     let value = read_document(&problems, text, max_bytes, format, read);
+    if value.is_none() && problems.count() == 0 {
+        // Not reached as long as every reader tells why it returns none; better a vague word than a wrong one.
+        problems.add(
+            Span { from: 0, to: 0 },
+            format!("{} was not understood", format.file),
+            "somewhere here",
+            None,
+        );
+    }
     let found = problems.found.into_inner();
     match value {
         Some(value) if found.is_empty() => Ok(value),
-        _ => Err(Box::new(FileError::new(found))),
+        _ => Err(Box::new(FileError::new(text, found))),
     }
 }
 
@@ -108,7 +112,7 @@ pub(crate) fn utf8(bytes: &[u8], max_bytes: usize, format: Format) -> Result<&st
     let mut problems = Problems { text: "", found: RefCell::default() };
     if bytes.len() > max_bytes {
         problems.too_large(format, bytes.len(), max_bytes);
-        return Err(Box::new(FileError::new(problems.found.into_inner())));
+        return Err(Box::new(FileError::new(problems.text, problems.found.into_inner())));
     }
     std::str::from_utf8(bytes).map_err(|err| {
         let good = err.valid_up_to();
@@ -119,7 +123,7 @@ pub(crate) fn utf8(bytes: &[u8], max_bytes: usize, format: Format) -> Result<&st
             format!("byte {} is where it stops being text", good + 1),
             Some("save the file as UTF-8".into()),
         );
-        Box::new(FileError::new(problems.found.into_inner()))
+        Box::new(FileError::new(problems.text, problems.found.into_inner()))
     })
 }
 
@@ -146,19 +150,20 @@ fn read_document<T>(
         problems.too_large(format, text.len(), max_bytes);
         return None;
     }
-    let (document, errors) = DeTable::parse_recoverable(text);
-    for err in &errors {
-        let span = err.span().unwrap_or(0..0).into();
-        problems.add(
-            span,
-            "this is not TOML",
-            escape(err.message().trim()),
-            syntax_hint(text, err.message()),
-        );
-    }
-    if !errors.is_empty() {
-        return None;
-    }
+    // Only the first error of syntax: what follows it seldom means anything, and a hostile file could have one a byte.
+    let document = match DeTable::parse(text) {
+        Ok(document) => document,
+        Err(err) => {
+            let span = err.span().unwrap_or(0..0).into();
+            problems.add(
+                span,
+                "this is not TOML",
+                escape(err.message().trim()),
+                syntax_hint(text, err.message()),
+            );
+            return None;
+        }
+    };
     let mut root = Table::of(problems, String::new(), start, document.get_ref());
     let version = match root.optional(format.key) {
         None => {
@@ -195,11 +200,12 @@ pub(crate) struct Table<'r> {
     pub(crate) span: Span,
     table: &'r DeTable<'r>,
     asked: Vec<&'static str>,
+    missing: Vec<&'static str>,
 }
 
 impl<'r> Table<'r> {
     fn of(problems: &'r Problems<'r>, path: String, span: Span, table: &'r DeTable<'r>) -> Self {
-        Self { problems, path, span, table, asked: Vec::new() }
+        Self { problems, path, span, table, asked: Vec::new(), missing: Vec::new() }
     }
 
     /// The value of `key`, if it is there.
@@ -209,12 +215,11 @@ impl<'r> Table<'r> {
         Some(Value { problems: self.problems, path: join(&self.path, name.get_ref()), value })
     }
 
-    /// The value of `key`; a problem if it is not there.
+    /// The value of `key`; if it is not there, [`Table::finish`] tells.
     pub(crate) fn required(&mut self, key: &'static str) -> Option<Value<'r>> {
         let value = self.optional(key);
         if value.is_none() {
-            let what = format!("`{}` is missing", join(&self.path, key));
-            self.problems.add(self.span, what, format!("`{key}` is needed here"), None);
+            self.missing.push(key);
         }
         value
     }
@@ -226,7 +231,12 @@ impl<'r> Table<'r> {
 
     /// The table `key`; a problem if it is not there.
     pub(crate) fn required_table(&mut self, key: &'static str) -> Option<Table<'r>> {
-        self.required(key)?.table()
+        if self.table.contains_key(key) {
+            return self.table(key);
+        }
+        self.asked.push(key);
+        self.missing.push(key);
+        None
     }
 
     /// The tables `[[key]]`, at most `max`; none if there are none.
@@ -308,20 +318,27 @@ impl<'r> Table<'r> {
         self.table.get(key).map_or(self.span, |value| value.span().into())
     }
 
-    /// Reports every key that nobody asked for, with the nearest one that is known.
-    pub(crate) fn finish(self) {
+    /// Reports every key that nobody asked for, with the nearest one that is known, and every key that is missing, but for
+    /// those that were only misspelt.
+    pub(crate) fn finish(mut self) {
         for (name, _) in self.table {
             if self.asked.contains(&name.get_ref().as_ref()) {
                 continue;
             }
             let nearest = near(name.get_ref(), self.asked.iter().copied());
-            let next = match nearest.first() {
+            let misspelt = nearest.iter().find(|key| self.missing.contains(key)).or(nearest.first()).copied();
+            self.missing.retain(|key| Some(*key) != misspelt);
+            let next = match misspelt {
                 Some(key) => format!("did you mean `{key}`?"),
                 None => format!("the keys here are {}", self.asked.join(", ")),
             };
             let place = if self.path.is_empty() { "the file".into() } else { format!("`[{}]`", self.path) };
             let what = format!("`{}` is not a key of {place}", escape(name.get_ref()));
             self.problems.add(name.span().into(), what, "unknown key", Some(next));
+        }
+        for key in &self.missing {
+            let what = format!("`{}` is missing", join(&self.path, key));
+            self.problems.add(self.span, what, format!("`{key}` is needed here"), None);
         }
     }
 }
@@ -346,7 +363,7 @@ impl<'r> Value<'r> {
     }
 
     fn wrong_type(&self, wanted: &str) {
-        let found = self.value.get_ref().type_str();
+        let found = in_words(self.value.get_ref().type_str());
         let next = match self.value.get_ref() {
             DeValue::String(_) if wanted == "a date" => {
                 Some("write the day without quotes: 2027-01-31".into())
@@ -356,7 +373,7 @@ impl<'r> Value<'r> {
             _ => None,
         };
         let what = format!("`{}` has the wrong type", self.path);
-        self.problems.add(self.span(), what, format!("{wanted} is needed, this is {}", article(found)), next);
+        self.problems.add(self.span(), what, format!("{wanted} is needed, this is {found}"), next);
     }
 
     /// The string, whatever it holds.
@@ -504,13 +521,22 @@ impl<'r> Value<'r> {
 
     /// A table.
     pub(crate) fn table(self) -> Option<Table<'r>> {
+        self.table_where("a table")
+    }
+
+    /// A table, where a text would have done too and [`Value::is_string`] said that it is none.
+    pub(crate) fn table_not_text(self) -> Option<Table<'r>> {
+        self.table_where("a text or a table")
+    }
+
+    fn table_where(self, wanted: &str) -> Option<Table<'r>> {
         match self.value.get_ref() {
             DeValue::Table(table) => {
                 let span = self.span();
                 Some(Table::of(self.problems, self.path, span, table))
             }
             _ => {
-                self.wrong_type("a table");
+                self.wrong_type(wanted);
                 None
             }
         }
@@ -563,10 +589,17 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
-fn article(type_name: &str) -> String {
+/// What people call a type of TOML.
+fn in_words(type_name: &str) -> &str {
     match type_name {
-        "integer" | "array" => format!("an {type_name}"),
-        _ => format!("a {type_name}"),
+        "string" => "a text",
+        "integer" => "a whole number",
+        "float" => "a number with a point",
+        "boolean" => "true or false",
+        "datetime" => "a date or time",
+        "array" => "a list",
+        "table" => "a table",
+        other => other,
     }
 }
 

@@ -113,7 +113,7 @@ fn read_license(value: Value<'_>, reading: Reading) -> Option<License> {
     if value.is_string() {
         return Some(License { spec: read_expression(value, reading)?, software: None });
     }
-    let mut table = value.table()?;
+    let mut table = value.table_not_text()?;
     let spec = table.required("spec").and_then(|v| read_expression(v, reading));
     let software = table.required("software").and_then(|v| read_expression(v, reading));
     table.finish();

@@ -161,7 +161,7 @@ fn read_requirement(name: &FullName, value: Value<'_>) -> Option<Dependency> {
         let req = value.parse()?;
         return Some(Dependency { name, req, features: Vec::new(), optional: false, default_features: true });
     }
-    let mut table = value.table()?;
+    let mut table = value.table_not_text()?;
     let req = table.required("version").and_then(|v| v.parse());
     let optional = table.optional("optional").and_then(|v| v.boolean()).unwrap_or(false);
     let mut features: Vec<FeatureName> =
@@ -176,7 +176,7 @@ fn read_provided(value: Value<'_>) -> Option<Provided> {
     if value.is_string() {
         return Some(Provided { version: value.parse()?, path: None });
     }
-    let mut table = value.table()?;
+    let mut table = value.table_not_text()?;
     let version = table.required("version").and_then(|v| v.parse());
     let path = table.optional("path").and_then(|v| read_file_path(&v));
     table.finish();
