@@ -2,6 +2,7 @@
 //!
 //! [`main`] is what the binary calls; [`run`] is the same with every input given, for tests and for other commands.
 
+pub mod import;
 mod cli;
 mod commands;
 mod context;
@@ -14,6 +15,7 @@ mod keys;
 mod output;
 pub mod package;
 mod place;
+mod starter;
 pub mod quickstart;
 mod surroundings;
 
