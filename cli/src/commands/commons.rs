@@ -3,6 +3,7 @@
 mod init;
 mod show;
 mod sign;
+mod trust;
 
 use brick_schemas::PublicKey;
 use brick_trust::root::Role;
@@ -26,6 +27,7 @@ enum CommonsCommand {
     Init(init::InitArgs),
     Sign(sign::SignArgs),
     Show(show::ShowArgs),
+    Trust(trust::TrustArgs),
 }
 
 /// Runs one of the subcommands.
@@ -37,6 +39,7 @@ pub fn run(ctx: &Context, args: &CommonsArgs) -> Result<(), Failure> {
         CommonsCommand::Init(args) => init::run(ctx, args),
         CommonsCommand::Sign(args) => sign::run(ctx, args),
         CommonsCommand::Show(args) => show::run(ctx, args),
+        CommonsCommand::Trust(args) => trust::run(ctx, args),
     }
 }
 
