@@ -13,7 +13,7 @@ const MAX_DNS_LABELS: usize = 6;
 const MAX_DNS_LABEL_BYTES: usize = 63;
 
 /// File names that Windows gives to devices; a folder of that name cannot be made there.
-const WINDOWS_DEVICES: &[&str] = &[
+pub(crate) const WINDOWS_DEVICES: &[&str] = &[
     "con", "prn", "aux", "nul", "com0", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8",
     "com9", "lpt0", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
 ];

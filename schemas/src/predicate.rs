@@ -2,6 +2,7 @@
 
 pub mod advisory;
 pub mod attestation;
+pub mod bounds;
 pub mod publisher;
 pub mod registry;
 pub mod release;
@@ -249,7 +250,8 @@ impl Statement {
         }
     }
 
-    /// Parses a payload. Unknown members pass (and stay in the signed bytes); a member twice is refused.
+    /// Parses a payload and checks every bound. Unknown members pass (and stay in the signed bytes); a member twice is
+    /// refused.
     ///
     /// # Errors
     /// [`StatementError`], which names unknown types and versions.
@@ -264,9 +266,6 @@ impl Statement {
             .map_err(|err| StatementError::Json(crate::json::JsonError::Syntax(err)))?;
         if raw.statement_type != STATEMENT_TYPE {
             return Err(StatementError::Type { found: raw.statement_type.escape_default().to_string() });
-        }
-        if raw.subject.is_empty() || raw.subject.len() > MAX_SUBJECTS {
-            return Err(StatementError::Subjects { found: raw.subject.len() });
         }
         let v = raw.predicate;
         let predicate = match raw.predicate_type.as_str() {
@@ -284,6 +283,8 @@ impl Statement {
                 return Err(StatementError::PredicateType { found });
             }
         };
+        bounds::check_subjects(predicate.kind(), &raw.subject)?;
+        predicate.check_bounds()?;
         Ok(Self { subject: raw.subject, predicate })
     }
 }

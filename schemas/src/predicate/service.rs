@@ -185,3 +185,29 @@ pub struct Contract {
     #[serde(default)]
     pub covers: Vec<String>,
 }
+
+/// Bytes in an organisation id, at most.
+pub const MAX_ORGANISATION_BYTES: usize = 100;
+
+/// Checks an organisation id: `GB-COH-01234567`, a register's code of org-id.guide, `-`, and the number in it.
+///
+/// # Errors
+/// [`TextError`](crate::text::TextError) for anything else.
+pub fn check_organisation(text: &str) -> Result<(), crate::text::TextError> {
+    let good = text.len() <= MAX_ORGANISATION_BYTES
+        && text.split('-').count() >= 3
+        && text
+            .split('-')
+            .take(2)
+            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_uppercase()))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._/".contains(&b))
+        && !text.ends_with('-');
+    if good {
+        return Ok(());
+    }
+    Err(crate::text::TextError::new(
+        "organisation id",
+        text,
+        "an id of org-id.guide is needed, as in `GB-COH-01234567`",
+    ))
+}

@@ -1,0 +1,89 @@
+//! `brick commons sign`: add one's signature to a draft, after having been shown what it says.
+
+use std::path::PathBuf;
+
+use brick_schemas::PublicKey;
+
+use crate::context::Context;
+use crate::drafts::{self, MarkState, Said};
+use crate::failure::Failure;
+use crate::keys::{self, SigningArgs};
+
+/// Show a draft in words and add your signature to it
+#[derive(clap::Args)]
+pub(super) struct SignArgs {
+    /// The draft; signed in place
+    file: PathBuf,
+    #[command(flatten)]
+    signing: SigningArgs,
+    /// Write the signed draft here instead
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Sign without being asked
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Shows, asks, signs and writes.
+///
+/// # Errors
+/// [`Failure`] when the draft is malformed, the key has no say in it, or nobody agreed.
+pub(super) fn run(ctx: &Context, args: &SignArgs) -> Result<(), Failure> {
+    let path = ctx.path(&args.file);
+    let mut envelope = drafts::read(&path)?;
+    let said = drafts::said(&envelope)?;
+    let names = drafts::key_names(ctx);
+    ctx.talk_block(&drafts::describe(&envelope, &said, None, &names).lines().join("\n"));
+    if let Said::Root(root) = &said {
+        refuse_false_marks(&envelope, &root.stewards.keys)?;
+    }
+    if !args.yes && !ctx.can_ask() {
+        return Err(Failure::usage("nobody can be asked whether to sign this")
+            .reason("there is no terminal")
+            .help("read what is shown above, then say `--yes`"));
+    }
+    let signer = keys::signer(ctx, &args.signing)?;
+    let public = signer.public();
+    if let Said::Root(root) = &said
+        && root.version == 1
+        && !root.stewards.keys.contains(&public)
+    {
+        return Err(Failure::yours(format!("key {public} is not one of the stewards of this root"))
+            .help("sign with a steward's key: `--key NAME`"));
+    }
+    if !args.yes
+        && !ctx.confirm(&format!("Sign this with key {}?", drafts::key_with_name(&public, &names)))?
+    {
+        return Err(Failure::yours("not signed").help("run it again when you agree with what is shown"));
+    }
+    envelope.sign(signer.as_ref()).map_err(|err| Failure::yours("cannot sign").because(&err))?;
+    let out = args.out.as_ref().map_or(path, |out| ctx.path(out));
+    drafts::write(&out, &envelope)?;
+    ctx.status(
+        "Signed",
+        format_args!("{} with key {}", out.display(), drafts::key_with_name(&public, &names)),
+    );
+    ctx.status("Now", format_args!("{}", count(&envelope, &said)));
+    Ok(())
+}
+
+/// A false signature would make the finished entry void for everybody: it is found before more people sign.
+fn refuse_false_marks(envelope: &brick_trust::Envelope, keys: &[PublicKey]) -> Result<(), Failure> {
+    match drafts::marks(envelope, keys).iter().find(|mark| mark.state == MarkState::False) {
+        None => Ok(()),
+        Some(mark) => {
+            Err(Failure::alarm(format!("the signature of key {} on this draft is false", mark.keyid))
+                .reason("somebody changed the draft after it was signed, or the file is damaged")
+                .help("ask for the draft again from whoever wrote it"))
+        }
+    }
+}
+
+fn count(envelope: &brick_trust::Envelope, said: &Said) -> String {
+    let signatures = envelope.signatures.len();
+    match said {
+        Said::Root(root) => format!("{signatures} of {} signatures needed", root.stewards.threshold),
+        Said::Entry(_) if signatures == 1 => "1 signature".to_owned(),
+        Said::Entry(_) => format!("{signatures} signatures"),
+    }
+}

@@ -1,0 +1,279 @@
+//! How is the commons kept in git? One bare repository, one pack a commit, contents a pure function of the logs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use git2::build::TreeUpdateBuilder;
+use git2::{FileMode, Oid, Repository, RepositoryInitOptions, Signature, Time};
+
+use crate::layout;
+
+/// Priority of the in-memory object store above the ones on disk.
+const MEMORY_PRIORITY: i32 = 1_000;
+
+/// The registry's bare repository.
+///
+/// Losing it costs nothing: it is a fold of the logs and is made again.
+#[derive(Debug, Clone)]
+pub struct Projection {
+    path: PathBuf,
+}
+
+/// Why the repository could not be read or moved.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectionError {
+    /// libgit2's words.
+    #[error("the git repository at {}", path.display())]
+    Git {
+        /// The repository.
+        path: PathBuf,
+        /// What libgit2 says.
+        #[source]
+        err: git2::Error,
+    },
+    /// The file system's words.
+    #[error("the git repository at {}", path.display())]
+    Io {
+        /// The repository.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        err: std::io::Error,
+    },
+}
+
+impl Projection {
+    /// Opens the repository at `path`, making an empty one where none is, or where it is damaged.
+    ///
+    /// Returns the projection and whether it had to be made.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the place cannot be written.
+    pub fn open(path: &Path) -> Result<(Self, Made), ProjectionError> {
+        let projection = Self { path: path.to_owned() };
+        if path.exists() {
+            if projection.head_is_whole() {
+                return Ok((projection, Made::Before));
+            }
+            // No power cut may be trusted to leave a git repository whole: it is a fold, so it is made again.
+            std::fs::remove_dir_all(path)
+                .map_err(|err| ProjectionError::Io { path: path.to_owned(), err })?;
+        }
+        let mut options = RepositoryInitOptions::new();
+        options.bare(true).initial_head("main").external_template(false);
+        Repository::init_opts(path, &options).map_err(|err| projection.git(err))?;
+        Ok((projection, Made::Now))
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn git(&self, err: git2::Error) -> ProjectionError {
+        ProjectionError::Git { path: self.path.clone(), err }
+    }
+
+    /// Whether the newest commit and its tree can be read (an unborn branch is whole too).
+    fn head_is_whole(&self) -> bool {
+        let whole = || -> Result<(), git2::Error> {
+            let repository = Repository::open_bare(&self.path)?;
+            match repository.find_reference(layout::BRANCH) {
+                Ok(reference) => {
+                    let tree = reference.peel_to_tree()?;
+                    for entry in tree.iter() {
+                        entry.to_object(&repository)?;
+                    }
+                    Ok(())
+                }
+                Err(err) if err.code() == git2::ErrorCode::NotFound => Ok(()),
+                Err(err) => Err(err),
+            }
+        };
+        whole().is_ok()
+    }
+
+    /// Commits `files` (path and new content) over what is there, as one pack and one move of the branch.
+    ///
+    /// - `time`: Unix seconds, for the commit.
+    ///
+    /// Returns the new commit's id, or the old one where nothing changed.
+    ///
+    /// # Errors
+    /// [`ProjectionError`]; the branch has not moved then.
+    pub fn commit(
+        &self,
+        files: &BTreeMap<String, Vec<u8>>,
+        message: &str,
+        author: &str,
+        time: u64,
+    ) -> Result<Option<Oid>, ProjectionError> {
+        self.try_commit(files, message, author, time).map_err(|err| self.git(err))
+    }
+
+    fn try_commit(
+        &self,
+        files: &BTreeMap<String, Vec<u8>>,
+        message: &str,
+        author: &str,
+        time: u64,
+    ) -> Result<Option<Oid>, git2::Error> {
+        let repository = Repository::open_bare(&self.path)?;
+        let odb = repository.odb()?;
+        // New objects stay in memory until they go to disk together, as one pack.
+        let _memory = odb.add_new_mempack_backend(MEMORY_PRIORITY)?;
+        let parent = match repository.find_reference(layout::BRANCH) {
+            Ok(reference) => Some(reference.peel_to_commit()?),
+            Err(err) if err.code() == git2::ErrorCode::NotFound => None,
+            Err(err) => return Err(err),
+        };
+        let before = match &parent {
+            Some(commit) => commit.tree()?,
+            None => repository.find_tree(repository.treebuilder(None)?.write()?)?,
+        };
+        let mut update = TreeUpdateBuilder::new();
+        let mut new_objects = Vec::new();
+        let mut folders = BTreeSet::new();
+        for (path, content) in files {
+            let oid = Oid::hash_object(git2::ObjectType::Blob, content)?;
+            if before.get_path(Path::new(path)).is_ok_and(|entry| entry.id() == oid) {
+                continue;
+            }
+            update.upsert(path.as_str(), repository.blob(content)?, FileMode::Blob);
+            new_objects.push(oid);
+            let mut folder = path.as_str();
+            while let Some((parent, _)) = folder.rsplit_once('/') {
+                if !folders.insert(parent.to_owned()) {
+                    break;
+                }
+                folder = parent;
+            }
+        }
+        if new_objects.is_empty() && parent.is_some() {
+            return Ok(parent.map(|commit| commit.id()));
+        }
+        let tree = repository.find_tree(update.create_updated(&repository, &before)?)?;
+        new_objects.push(tree.id());
+        for folder in folders {
+            new_objects.push(tree.get_path(Path::new(&folder))?.id());
+        }
+        let who = Signature::new(
+            author,
+            &format!("registry@{author}"),
+            &Time::new(i64::try_from(time).unwrap_or(0), 0),
+        )?;
+        let parents: Vec<_> = parent.iter().collect();
+        let commit = repository.commit(None, &who, &who, message, &tree, &parents)?;
+        new_objects.push(commit);
+        self.write_pack(&repository, &new_objects)?;
+        // The reference moves last: readers see the old commit or the whole new one.
+        match &parent {
+            Some(before) => {
+                repository.reference_matching(layout::BRANCH, commit, true, before.id(), message)?;
+            }
+            None => {
+                repository.reference(layout::BRANCH, commit, false, message)?;
+            }
+        }
+        Ok(Some(commit))
+    }
+
+    fn write_pack(&self, repository: &Repository, objects: &[Oid]) -> Result<(), git2::Error> {
+        let mut builder = repository.packbuilder()?;
+        for oid in objects {
+            builder.insert_object(*oid, None)?;
+        }
+        builder.write(&self.path.join("objects/pack"), 0o444)?;
+        Ok(())
+    }
+
+    /// How many packs the repository holds: past some dozens, reads and fetches slow down.
+    ///
+    /// # Errors
+    /// [`ProjectionError::Io`].
+    pub fn pack_count(&self) -> Result<usize, ProjectionError> {
+        let io = |err| ProjectionError::Io { path: self.path.clone(), err };
+        let mut count = 0;
+        for entry in std::fs::read_dir(self.path.join("objects/pack")).map_err(io)? {
+            count += usize::from(entry.map_err(io)?.path().extension().is_some_and(|e| e == "pack"));
+        }
+        Ok(count)
+    }
+
+    /// The content of a file at the branch's head.
+    ///
+    /// # Errors
+    /// [`ProjectionError`]; a missing file is `None`.
+    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, ProjectionError> {
+        let read = || -> Result<Option<Vec<u8>>, git2::Error> {
+            let repository = Repository::open_bare(&self.path)?;
+            let found = repository
+                .find_reference(layout::BRANCH)
+                .and_then(|reference| reference.peel_to_tree())
+                .and_then(|tree| tree.get_path(Path::new(path)));
+            match found {
+                Ok(entry) => Ok(Some(repository.find_blob(entry.id())?.content().to_vec())),
+                Err(err) if err.code() == git2::ErrorCode::NotFound => Ok(None),
+                Err(err) => Err(err),
+            }
+        };
+        read().map_err(|err| self.git(err))
+    }
+}
+
+/// Whether a repository was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// It was there and whole.
+    Before,
+    /// It was missing or damaged, and is empty now.
+    Now,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(list: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
+        list.iter().map(|(path, content)| ((*path).to_owned(), content.as_bytes().to_vec())).collect()
+    }
+
+    #[test]
+    fn commits_are_packs_that_git_itself_finds_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("commons.git");
+        let (projection, made) = Projection::open(&path).unwrap();
+        assert_eq!(made, Made::Now);
+        projection.commit(&files(&[("a/b/c.json", "1"), ("a/d", "2")]), "one", "a.example", 1_000).unwrap();
+        let first = projection
+            .commit(&files(&[("a/b/e.json", "3"), ("a/d", "4")]), "two", "a.example", 1_001)
+            .unwrap();
+        let again = projection.commit(&files(&[("a/d", "4")]), "nothing new", "a.example", 1_002).unwrap();
+        assert_eq!(first, again);
+        assert_eq!(projection.pack_count().unwrap(), 2);
+        assert_eq!(projection.read("a/b/c.json").unwrap().unwrap(), b"1");
+        assert_eq!(projection.read("a/d").unwrap().unwrap(), b"4");
+        assert_eq!(projection.read("nowhere").unwrap(), None);
+        let fsck = std::process::Command::new("git")
+            .arg("-C")
+            .arg(&path)
+            .args(["fsck", "--strict", "--full"])
+            .output()
+            .unwrap();
+        assert!(fsck.status.success(), "{}", String::from_utf8_lossy(&fsck.stderr));
+        let (_, made) = Projection::open(&path).unwrap();
+        assert_eq!(made, Made::Before);
+    }
+
+    #[test]
+    fn a_damaged_repository_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("commons.git");
+        let (projection, _) = Projection::open(&path).unwrap();
+        projection.commit(&files(&[("a", "1")]), "one", "a.example", 1_000).unwrap();
+        for pack in std::fs::read_dir(path.join("objects/pack")).unwrap() {
+            std::fs::remove_file(pack.unwrap().path()).unwrap();
+        }
+        assert_eq!(Projection::open(&path).unwrap().1, Made::Now);
+    }
+}

@@ -1,0 +1,128 @@
+//! Which head do readers see? The newest that a quorum of witnesses has cosigned.
+
+use brick_schemas::Origin;
+use brick_store::CosignatureRow;
+use brick_tlog::note::{Note, SignatureLine};
+use brick_trust::{HeadRules, open_head};
+
+use crate::registry::{Registry, RegistryError, ShownHead, now};
+
+/// Heads looked at in search of the newest with a quorum; older ones have had their chance.
+const MAX_HEADS_LOOKED_AT: u32 = 256;
+
+impl Registry {
+    /// Reads a log's heads and cosignatures again, moves what readers see forward, and notes it.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub async fn refresh_head(&self, origin: &Origin) -> Result<(), RegistryError> {
+        let Some(log) = self.stored_log(origin).await? else { return Ok(()) };
+        if log.size == 0 {
+            return Ok(());
+        }
+        let rules = self.rules(log.publisher.as_ref()).ok();
+        let newest = self.note_at(log.id, log.size).await?;
+        let mut shown_size = log.served_size;
+        let heads = self
+            .store
+            .checkpoints_after(log.id, log.served_size, MAX_HEADS_LOOKED_AT)
+            .await
+            .map_err(RegistryError::store)?;
+        for head in heads.iter().rev() {
+            let note = self.note_at(log.id, head.size).await?;
+            let quorum = rules.as_ref().is_some_and(|rules| has_quorum(&note, rules));
+            if quorum {
+                self.store.set_served(log.id, head.size).await.map_err(RegistryError::store)?;
+                shown_size = head.size;
+                break;
+            }
+        }
+        if shown_size == 0 {
+            shown_size = log.size;
+        }
+        let shown =
+            if shown_size == log.size { newest.clone() } else { self.note_at(log.id, shown_size).await? };
+        self.put_head(
+            origin,
+            ShownHead {
+                id: log.id,
+                publisher: log.publisher,
+                hosted: log.hosted,
+                size: log.size,
+                shown_size,
+                shown,
+                newest,
+            },
+        );
+        Ok(())
+    }
+
+    /// The signed head of `size` leaves with all cosignatures that are stored for it.
+    async fn note_at(&self, log: brick_store::LogId, size: u64) -> Result<Vec<u8>, RegistryError> {
+        let checkpoint = self.store.checkpoint(log, size).await.map_err(RegistryError::store)?;
+        let mut note = checkpoint.map(|checkpoint| checkpoint.note).unwrap_or_default();
+        for row in self.store.cosignatures(log, size).await.map_err(RegistryError::store)? {
+            note.extend_from_slice(row.line.as_bytes());
+        }
+        Ok(note)
+    }
+
+    /// Keeps the cosignatures on `note` that verify under the log's rules, and shows the head if that makes a quorum.
+    ///
+    /// - `note`: a head of the log at `size`, already known to be the log's.
+    ///
+    /// Returns how many there are.
+    ///
+    /// # Errors
+    /// [`RegistryError::Refused`] where a known witness's line is false.
+    pub async fn keep_cosignatures(
+        &self,
+        origin: &Origin,
+        note: &Note,
+        size: u64,
+    ) -> Result<usize, RegistryError> {
+        let Some(log) = self.stored_log(origin).await? else { return Ok(0) };
+        let rules = self.rules(log.publisher.as_ref())?;
+        let vkeys: Vec<_> = rules.witnesses.iter().map(|witness| witness.vkey.clone()).collect();
+        let cosignatures = brick_tlog::cosignature::verify_cosignatures(note, &vkeys).map_err(|err| {
+            brick_trust::Refused::caused(
+                brick_trust::Step::Quorum,
+                format!("a cosignature on the head of {origin} is false"),
+                err,
+            )
+        })?;
+        let mut rows = Vec::new();
+        for cosignature in cosignatures {
+            let vkey = &vkeys[cosignature.key];
+            let line = note.signatures.iter().find(|line| {
+                line.name == cosignature.name
+                    && line.id == vkey.id()
+                    && line_time(line) == Some(cosignature.time)
+            });
+            if let Some(line) = line {
+                rows.push(CosignatureRow {
+                    key_id: u32::from_be_bytes(*vkey.id().as_bytes()),
+                    name: cosignature.name.to_string(),
+                    time: cosignature.time,
+                    line: format!("{line}\n"),
+                });
+            }
+        }
+        let count = rows.len();
+        if count > 0 {
+            self.store.put_cosignatures(log.id, size, &rows).await.map_err(RegistryError::store)?;
+            self.refresh_head(origin).await?;
+            self.mark_unprojected(origin);
+        }
+        Ok(count)
+    }
+}
+
+/// The time in a cosignature line: its first eight bytes.
+fn line_time(line: &SignatureLine) -> Option<u64> {
+    line.signature.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+fn has_quorum(note: &[u8], rules: &HeadRules) -> bool {
+    open_head(note, rules).is_ok_and(|head| head.has_quorum(rules, now()))
+}

@@ -1,0 +1,146 @@
+//! Where does a log grow? Its right edge: enough to append leaves and compute roots without reading the log.
+
+use std::collections::BTreeMap;
+
+use brick_schemas::{Origin, PublisherName};
+use brick_store::{LogId, ReadError, Store, TileRow};
+use brick_tlog::hash::{Hash, leaf_hash};
+use brick_tlog::snapshot::{BucketTree, SnapshotLeaf};
+use brick_tlog::tile::{TILE_WIDTH, parse_tile, tile_of};
+use brick_tlog::tree::{Frontier, Node, root_nodes};
+
+use crate::nodes::{NodeError, Nodes};
+
+/// Tree levels in one tile level.
+const LEVELS_PER_TILE: u8 = 8;
+
+/// The right edge of one log.
+#[derive(Clone, Debug)]
+pub struct LogTail {
+    /// The log's number in the store.
+    pub log: LogId,
+    /// Its origin.
+    pub origin: Origin,
+    /// Whose it is; `None` for the commons log.
+    pub publisher: Option<PublisherName>,
+    /// The bucket tree's root under the last snapshot.
+    pub index_root: Hash,
+    /// The last snapshot's time.
+    pub snapshot_time: Option<u64>,
+    frontier: Frontier,
+    /// Hashes of the partial tile at each tile level.
+    edge: Vec<Vec<Hash>>,
+    /// Tiles that grew since [`LogTail::take_tiles`].
+    grown: BTreeMap<(u8, u64), Vec<Hash>>,
+}
+
+impl LogTail {
+    /// Reads the edge of a stored log, and proves it against the head that was signed for it.
+    ///
+    /// # Errors
+    /// [`NodeError`] where the store is damaged or its tiles do not add up to the signed root: nothing may be signed then.
+    pub async fn load(store: &Store, log: &brick_store::Log) -> Result<Self, NodeError> {
+        let mut nodes = Nodes::new(store, log.id);
+        let peaks = root_nodes(log.size);
+        nodes.load(&peaks).await?;
+        let peaks = peaks.iter().map(|node| nodes.read(*node)).collect::<Result<Vec<_>, _>>()?;
+        let frontier =
+            Frontier::from_parts(log.size, peaks).map_err(|_| NodeError::Damaged { log: log.id })?;
+        let mut edge = Vec::new();
+        let mut width = log.size;
+        let mut level = 0;
+        while width > 0 {
+            let partial = (width % u64::from(TILE_WIDTH)) as usize;
+            let hashes = match partial {
+                0 => Vec::new(),
+                _ => {
+                    let row =
+                        store.tile(log.id, level, width / u64::from(TILE_WIDTH)).await?.unwrap_or_default();
+                    let mut hashes = parse_tile(&row).map_err(|_| NodeError::Damaged { log: log.id })?;
+                    if hashes.len() < partial {
+                        return Err(NodeError::Damaged { log: log.id });
+                    }
+                    hashes.truncate(partial);
+                    hashes
+                }
+            };
+            edge.push(hashes);
+            width /= u64::from(TILE_WIDTH);
+            level += 1;
+        }
+        if let Some(checkpoint) = store.last_checkpoint(log.id).await?
+            && (checkpoint.size != log.size || checkpoint.root.as_bytes() != frontier.root().as_bytes())
+        {
+            return Err(NodeError::Damaged { log: log.id });
+        }
+        let last = match log.size.checked_sub(1) {
+            Some(last) if log.publisher.is_some() => store.leaves(log.id, last..log.size).await?.pop(),
+            _ => None,
+        };
+        let snapshot = match last {
+            Some(leaf) => Some(SnapshotLeaf::parse(&leaf).map_err(|_| NodeError::Damaged { log: log.id })?),
+            None => None,
+        };
+        Ok(Self {
+            log: log.id,
+            origin: log.origin.clone(),
+            publisher: log.publisher.clone(),
+            index_root: snapshot.map_or_else(|| BucketTree::new().root(), |snapshot| snapshot.index_root),
+            snapshot_time: snapshot.map(|snapshot| snapshot.time),
+            frontier,
+            edge,
+            grown: BTreeMap::new(),
+        })
+    }
+
+    /// Leaves so far.
+    pub fn size(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    /// The root over them.
+    pub fn root(&self) -> Hash {
+        self.frontier.root()
+    }
+
+    /// Appends a leaf's bytes.
+    pub fn push(&mut self, leaf: &[u8]) {
+        for (node, hash) in self.frontier.push(leaf_hash(leaf)) {
+            self.keep(node, hash);
+        }
+    }
+
+    fn keep(&mut self, node: Node, hash: Hash) {
+        if node.level % LEVELS_PER_TILE != 0 {
+            return;
+        }
+        let place = tile_of(node);
+        let level = usize::from(place.level);
+        if self.edge.len() <= level {
+            self.edge.resize(level + 1, Vec::new());
+        }
+        self.edge[level].push(hash);
+        self.grown.insert((place.level, place.index), self.edge[level].clone());
+        if self.edge[level].len() == usize::from(TILE_WIDTH) {
+            self.edge[level].clear();
+        }
+    }
+
+    /// The tiles that grew, whole, for the store.
+    pub fn take_tiles(&mut self) -> Vec<TileRow> {
+        std::mem::take(&mut self.grown)
+            .into_iter()
+            .map(|((level, index), hashes)| TileRow {
+                level,
+                index,
+                hashes: hashes.iter().flat_map(|hash| *hash.as_bytes()).collect(),
+            })
+            .collect()
+    }
+}
+
+impl From<ReadError> for NodeError {
+    fn from(err: ReadError) -> Self {
+        NodeError::Read(err)
+    }
+}

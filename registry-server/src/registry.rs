@@ -1,0 +1,317 @@
+//! What does a running registry hold? Its store, the folded commons, the heads that it shows, and who wakes whom.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use brick_index::projection::Projection;
+use brick_schemas::predicate::Registry as RegistryRecord;
+use brick_schemas::{Digest, Origin, PublisherName};
+use brick_store::{Log, LogId, Store, StoreOptions};
+use brick_tlog::hash::{Hash, leaf_hash};
+use brick_tlog::note::{Algorithm, KeyName, Vkey};
+use brick_tlog::tree::Tree;
+use brick_trust::{Commons, HeadRules, Pin, Refused};
+use tokio::sync::{Notify, mpsc};
+
+use crate::sequencer::Submission;
+use crate::settings::{Peer, Settings};
+
+/// Entries that wait for the sequencer, at most; beyond, publishers are told to come back.
+pub const MAX_QUEUE: usize = 1_024;
+/// Leaves read from the store at a time.
+const READ_CHUNK: u64 = 256;
+
+/// A registry: shared by its handlers and tasks.
+pub struct Registry {
+    /// What it was told.
+    pub settings: Settings,
+    /// Entries, tiles, index, blobs.
+    pub store: Store,
+    /// The git repository.
+    pub projection: Projection,
+    commons: RwLock<Arc<CommonsState>>,
+    heads: RwLock<BTreeMap<Origin, Arc<ShownHead>>>,
+    /// The way into the log.
+    pub queue: mpsc::Sender<Submission>,
+    /// Wakes the git projection.
+    pub projected: Notify,
+    /// Wakes whoever asks witnesses.
+    pub ask_witnesses: Notify,
+    /// Wakes the followers of peers.
+    pub follow: Notify,
+    /// Wakes whoever waits for a log to move.
+    pub moved: Notify,
+    /// Logs whose git files are behind, by how far git is.
+    pub(crate) unprojected: Mutex<BTreeMap<Origin, ()>>,
+}
+
+/// The commons log, folded, with its tree.
+pub struct CommonsState {
+    /// Roots and records; `None` until the first root is here.
+    pub commons: Option<Commons>,
+    /// The leaves' tree.
+    pub tree: Tree,
+}
+
+/// The state of a log that readers see.
+#[derive(Clone, Debug)]
+pub struct ShownHead {
+    /// The log.
+    pub id: LogId,
+    /// Whose it is; `None` for the commons log.
+    pub publisher: Option<PublisherName>,
+    /// Whether this registry signs it.
+    pub hosted: bool,
+    /// Leaves stored.
+    pub size: u64,
+    /// Leaves under the head that readers see: the newest with a quorum, or simply the newest while there is none.
+    pub shown_size: u64,
+    /// That head, with the cosignatures that are known.
+    pub shown: Vec<u8>,
+    /// The newest head, with the cosignatures that are known.
+    pub newest: Vec<u8>,
+}
+
+/// Why a registry could not start, or a task of it could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The store.
+    #[error("the registry's store")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The git repository.
+    #[error("the registry's git repository")]
+    Git(#[from] brick_index::projection::ProjectionError),
+    /// A stored log does not add up.
+    #[error("the stored log {origin} does not add up: nothing will be signed")]
+    Damaged {
+        /// Which log.
+        origin: Origin,
+        /// What is wrong.
+        #[source]
+        err: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A peer's entry or record was refused.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The network.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why not.
+        #[source]
+        err: std::io::Error,
+    },
+}
+
+impl RegistryError {
+    /// Wraps whatever the store says.
+    pub fn store(err: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Store(Box::new(err))
+    }
+}
+
+impl Registry {
+    /// Opens a registry's directory and reads what it holds.
+    ///
+    /// # Errors
+    /// [`RegistryError`]; a log that does not add up stops the start.
+    pub async fn open(settings: Settings) -> Result<(Arc<Self>, mpsc::Receiver<Submission>), RegistryError> {
+        let store =
+            Store::open(&settings.data, StoreOptions::default()).await.map_err(RegistryError::store)?;
+        let git = settings.data.join("commons.git");
+        let (projection, _) = tokio::task::spawn_blocking(move || Projection::open(&git))
+            .await
+            .expect("opening a repository does not panic")?;
+        let (queue, receiver) = mpsc::channel(MAX_QUEUE);
+        let registry = Arc::new(Self {
+            settings,
+            store,
+            projection,
+            commons: RwLock::new(Arc::new(CommonsState { commons: None, tree: Tree::new() })),
+            heads: RwLock::new(BTreeMap::new()),
+            queue,
+            projected: Notify::new(),
+            ask_witnesses: Notify::new(),
+            follow: Notify::new(),
+            moved: Notify::new(),
+            unprojected: Mutex::new(BTreeMap::new()),
+        });
+        registry.load_commons().await?;
+        let logs = registry.store.logs().await.map_err(RegistryError::store)?;
+        for log in logs {
+            registry.refresh_head(&log.origin).await?;
+            registry.mark_unprojected(&log.origin);
+        }
+        Ok((registry, receiver))
+    }
+
+    async fn load_commons(&self) -> Result<(), RegistryError> {
+        let logs = self.store.logs().await.map_err(RegistryError::store)?;
+        let Some(log) = logs.into_iter().find(|log| log.publisher.is_none()) else { return Ok(()) };
+        let pin = Pin { root_sha256: self.settings.root_sha256 };
+        let mut state = CommonsState { commons: None, tree: Tree::new() };
+        let mut next = 0;
+        while next < log.size {
+            let end = (next + READ_CHUNK).min(log.size);
+            let leaves = self.store.leaves(log.id, next..end).await.map_err(RegistryError::store)?;
+            if leaves.is_empty() {
+                break;
+            }
+            for leaf in &leaves {
+                state.apply(&pin, leaf).map_err(|err| RegistryError::Damaged {
+                    origin: log.origin.clone(),
+                    err: Box::new(err),
+                })?;
+            }
+            next += leaves.len() as u64;
+        }
+        self.set_commons(state);
+        Ok(())
+    }
+
+    /// The commons as it stands.
+    pub fn commons(&self) -> Arc<CommonsState> {
+        self.commons.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts a new state of the commons in place.
+    pub fn set_commons(&self, state: CommonsState) {
+        *self.commons.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
+    }
+
+    /// What readers see of a log.
+    pub fn head(&self, origin: &Origin) -> Option<Arc<ShownHead>> {
+        self.heads.read().unwrap_or_else(PoisonError::into_inner).get(origin).cloned()
+    }
+
+    /// What readers see of every log, in order of origin.
+    pub fn heads(&self) -> Vec<(Origin, Arc<ShownHead>)> {
+        let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
+        heads.iter().map(|(origin, head)| (origin.clone(), head.clone())).collect()
+    }
+
+    pub(crate) fn put_head(&self, origin: &Origin, head: ShownHead) {
+        self.heads.write().unwrap_or_else(PoisonError::into_inner).insert(origin.clone(), Arc::new(head));
+        self.moved.notify_waiters();
+    }
+
+    /// Notes that git is behind on a log, and wakes the projection.
+    pub fn mark_unprojected(&self, origin: &Origin) {
+        self.unprojected.lock().unwrap_or_else(PoisonError::into_inner).insert(origin.clone(), ());
+        self.projected.notify_one();
+    }
+
+    /// The rules for a log's heads, by the commons as it stands.
+    ///
+    /// # Errors
+    /// [`Refused`] where the commons does not know the log.
+    pub fn rules(&self, publisher: Option<&PublisherName>) -> Result<HeadRules, Refused> {
+        let state = self.commons();
+        let commons = state.known()?;
+        match publisher {
+            None => commons.commons_rules(),
+            Some(publisher) => commons.log_rules(publisher),
+        }
+    }
+
+    /// This registry's log key under an origin's name.
+    ///
+    /// Origins are 255 bytes of letters, digits, `.`, `-` and `/`, which key names allow.
+    pub fn log_key_name(origin: &Origin) -> KeyName {
+        KeyName::new(origin.as_str()).expect("an origin is a key name")
+    }
+
+    /// This registry's verifier key for a log it hosts.
+    pub fn hosted_vkey(&self, origin: &Origin) -> Vkey {
+        Vkey::of(Self::log_key_name(origin), Algorithm::Ed25519, &self.settings.log_key)
+    }
+
+    /// The name of this registry's witness.
+    pub fn witness_name(&self) -> KeyName {
+        witness_name(&self.settings.id)
+    }
+
+    /// Every registry to follow: those configured, then those with a record and an address, this one left out.
+    pub fn peers(&self) -> Vec<Peer> {
+        let mut peers = self.settings.peers.clone();
+        for record in self.registry_records() {
+            let configured =
+                |url: &String| peers.iter().any(|p| p.url.as_deref() == Some(url.trim_end_matches('/')));
+            if record.id != self.settings.id
+                && let Some(url) = record.urls.first()
+                && !record.urls.iter().any(configured)
+            {
+                peers.push(Peer::at(record.id.as_str(), url));
+            }
+        }
+        peers
+    }
+
+    /// The records of all registries.
+    pub fn registry_records(&self) -> Vec<RegistryRecord> {
+        let state = self.commons();
+        state.commons.iter().flat_map(Commons::registries).cloned().collect()
+    }
+
+    /// A stored log by its origin.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub async fn stored_log(&self, origin: &Origin) -> Result<Option<Log>, RegistryError> {
+        self.store.log(origin).await.map_err(RegistryError::store)
+    }
+}
+
+/// The name under which a registry cosigns.
+pub fn witness_name(registry: &PublisherName) -> KeyName {
+    KeyName::new(format!("{registry}/witness")).expect("a DNS name and a word are a key name")
+}
+
+impl CommonsState {
+    /// The folded commons.
+    ///
+    /// # Errors
+    /// [`Refused`] while the first root has not arrived.
+    pub fn known(&self) -> Result<&Commons, Refused> {
+        self.commons.as_ref().ok_or_else(|| {
+            Refused::new(brick_trust::Step::Root, "this registry does not hold the commons log yet")
+        })
+    }
+
+    /// Applies the next leaf of the commons log, or changes nothing.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub fn apply(&mut self, pin: &Pin, leaf: &[u8]) -> Result<(), Refused> {
+        match &mut self.commons {
+            None => self.commons = Some(Commons::begin(leaf, pin)?),
+            Some(commons) => {
+                commons.apply(leaf, |size| self.tree.root_at(size).ok())?;
+            }
+        }
+        self.tree.push(leaf_hash(leaf));
+        Ok(())
+    }
+
+    /// A copy to try leaves on.
+    pub fn fork(&self) -> Self {
+        Self { commons: self.commons.clone(), tree: self.tree.clone() }
+    }
+}
+
+/// Now, in Unix seconds.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The store's digest as the log crate's hash.
+pub fn hash(digest: Digest) -> Hash {
+    Hash::from(*digest.as_bytes())
+}
+
+/// The log crate's hash as a digest.
+pub fn digest(hash: Hash) -> Digest {
+    Digest::from(*hash.as_bytes())
+}

@@ -1,0 +1,238 @@
+//! Does this registry cosign? Only heads whose every entry it has checked and whose snapshot it has recomputed.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use brick_schemas::{Origin, PublisherName};
+use brick_store::WitnessState;
+use brick_tlog::checkpoint::{Checkpoint, open_checkpoint};
+use brick_tlog::cosignature::cosign;
+use brick_tlog::note::{KeyName, Note, SignatureLine, Vkey};
+use brick_tlog::snapshot::SnapshotLeaf;
+use brick_tlog::witness::{AddCheckpoint, Cosigned, Decision, decide};
+use brick_trust::Refused;
+
+use crate::nodes::Nodes;
+use crate::registry::{Registry, RegistryError, digest, hash, now};
+
+/// How long a request for a cosignature waits for this registry's own check of the entries.
+const CHECK_WAIT: Duration = Duration::from_secs(20);
+/// A cosignature of an unchanged head is made again after this many seconds.
+pub const RENEW_AFTER_S: u64 = 6 * 60 * 60;
+
+/// What a request for a cosignature is answered with.
+pub enum WitnessAnswer {
+    /// This registry's line.
+    Cosigned(SignatureLine),
+    /// The table of C2SP tlog-witness says no.
+    Decided(Decision),
+    /// The entries could not be checked in time: ask again.
+    NotChecked,
+    /// The entries were checked and refused.
+    Refused(Refused),
+}
+
+impl WitnessAnswer {
+    /// The HTTP status of an answer that is no cosignature.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Cosigned(_) => StatusCode::OK,
+            Self::Decided(decision) => {
+                StatusCode::from_u16(decision.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Self::NotChecked => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+}
+
+impl Registry {
+    /// Decides on a request for a cosignature. Waits for the following of peers to check the entries first.
+    ///
+    /// # Errors
+    /// [`RegistryError`] where the store fails.
+    pub async fn add_checkpoint(&self, request: &AddCheckpoint) -> Result<WitnessAnswer, RegistryError> {
+        let log = self.witnessed_log(request.origin());
+        let vkey = log.as_ref().map(|(_, _, vkey)| vkey);
+        let last = match &log {
+            Some((origin, _, _)) => self.last_cosigned(origin).await?,
+            None => Cosigned::NOTHING,
+        };
+        let checkpoint = match decide(request, vkey, last) {
+            Decision::Cosign { checkpoint } => checkpoint,
+            refusal => return Ok(WitnessAnswer::Decided(refusal)),
+        };
+        let Some((origin, _, _)) = log else { return Ok(WitnessAnswer::NotChecked) };
+        if !self.wait_for(&origin, checkpoint.size).await {
+            return Ok(WitnessAnswer::NotChecked);
+        }
+        let answer = self.cosign_checked(&origin, &checkpoint, request.note()).await?;
+        // The sender passes on the lines of others too: they make this registry's copy worth as much as the home's.
+        self.keep_cosignatures(&origin, request.note(), checkpoint.size).await?;
+        Ok(answer)
+    }
+
+    /// The log of that name, if this registry knows it and does not host it.
+    fn witnessed_log(&self, name: &KeyName) -> Option<(Origin, Option<PublisherName>, Vkey)> {
+        let origin = Origin::parse(name.as_str()).ok()?;
+        let state = self.commons();
+        let commons = state.commons.as_ref()?;
+        let publisher = (origin != commons.origin()).then(|| origin.domain());
+        if let Some(publisher) = &publisher
+            && *commons.publisher(publisher)?.origin.as_str() != *origin.as_str()
+        {
+            return None;
+        }
+        if self.head(&origin).is_some_and(|head| head.hosted) {
+            return None;
+        }
+        let rules = self.rules(publisher.as_ref()).ok()?;
+        Some((origin, publisher, rules.log))
+    }
+
+    async fn last_cosigned(&self, origin: &Origin) -> Result<Cosigned, RegistryError> {
+        let state = self.store.witness_state(origin).await.map_err(RegistryError::store)?;
+        Ok(state.map_or(Cosigned::NOTHING, |state| Cosigned { size: state.size, root: hash(state.root) }))
+    }
+
+    /// Waits until this registry holds (and so has checked) `size` leaves of a log.
+    async fn wait_for(&self, origin: &Origin, size: u64) -> bool {
+        let deadline = tokio::time::Instant::now() + CHECK_WAIT;
+        loop {
+            let moved = self.moved.notified();
+            if self.head(origin).is_some_and(|head| head.size >= size) {
+                return true;
+            }
+            self.follow.notify_one();
+            let pause = tokio::time::Instant::now() + Duration::from_millis(250);
+            tokio::select! {
+                () = moved => {}
+                () = tokio::time::sleep_until(pause.min(deadline)) => {}
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return false;
+            }
+        }
+    }
+
+    /// Cosigns a head of a mirrored log, if it is what this registry's own copy adds up to.
+    ///
+    /// # Errors
+    /// [`RegistryError`] where the store fails.
+    pub async fn cosign_checked(
+        &self,
+        origin: &Origin,
+        checkpoint: &Checkpoint,
+        note: &Note,
+    ) -> Result<WitnessAnswer, RegistryError> {
+        let Some(head) = self.head(origin) else { return Ok(WitnessAnswer::NotChecked) };
+        let root =
+            Nodes::new(&self.store, head.id).root_at(checkpoint.size).await.map_err(RegistryError::store)?;
+        if root != checkpoint.root {
+            let why = format!("{origin} shows two different logs of {} leaves", checkpoint.size);
+            self.keep_evidence(origin, &head.newest, &note.to_bytes(), &why).await?;
+            return Ok(WitnessAnswer::Refused(Refused::new(brick_trust::Step::Consistency, why)));
+        }
+        let before = self.store.witness_state(origin).await.map_err(RegistryError::store)?;
+        let time = now().max(before.as_ref().map_or(0, |state| state.time));
+        if head.publisher.is_some()
+            && let Some(refused) = self.snapshot_time_refusal(&head, checkpoint.size, before.as_ref()).await?
+        {
+            return Ok(WitnessAnswer::Refused(refused));
+        }
+        let log_lines = Note {
+            text: note.text.clone(),
+            signatures: note
+                .signatures
+                .iter()
+                .filter(|line| line.name == checkpoint.origin)
+                .cloned()
+                .collect(),
+        };
+        let line = cosign(&note.text, &self.witness_name(), &self.settings.witness_key, time);
+        let mut kept = log_lines;
+        kept.signatures.push(line.clone());
+        let expected = before.map(|state| (state.size, state.root));
+        let state = WitnessState {
+            size: checkpoint.size,
+            root: digest(checkpoint.root),
+            time,
+            note: kept.to_bytes(),
+        };
+        // Persisted before it is answered; of two racing requests one wins, the other is told the new size.
+        match self.store.advance_witness(origin, expected, &state).await.map_err(RegistryError::store)? {
+            true => {}
+            false => {
+                let size = self.last_cosigned(origin).await?.size;
+                return Ok(WitnessAnswer::Decided(Decision::Conflict { size }));
+            }
+        }
+        self.keep_cosignatures(origin, &kept, checkpoint.size).await?;
+        Ok(WitnessAnswer::Cosigned(line))
+    }
+
+    async fn snapshot_time_refusal(
+        &self,
+        head: &crate::registry::ShownHead,
+        size: u64,
+        before: Option<&WitnessState>,
+    ) -> Result<Option<Refused>, RegistryError> {
+        // The snapshot under a head cosigned before was checked then: renewing it brings nothing new.
+        if before.is_some_and(|state| state.size == size) {
+            return Ok(None);
+        }
+        let Some(last) = size.checked_sub(1) else { return Ok(None) };
+        let leaf = self.store.leaves(head.id, last..size).await.map_err(RegistryError::store)?.pop();
+        let snapshot = leaf.and_then(|leaf| SnapshotLeaf::parse(&leaf).ok());
+        Ok(match snapshot {
+            Some(snapshot) => {
+                brick_trust::snapshot::check_time(&snapshot, now(), before.map(|state| state.time)).err()
+            }
+            None => Some(Refused::new(
+                brick_trust::Step::Snapshot,
+                "the last leaf under the head is not a snapshot",
+            )),
+        })
+    }
+
+    /// Cosigns the newest head of every mirrored log that this registry has not cosigned, or not for six hours.
+    ///
+    /// # Errors
+    /// [`RegistryError`] where the store fails.
+    pub async fn cosign_mirrored(&self) -> Result<(), RegistryError> {
+        for (origin, head) in self.heads() {
+            if head.hosted {
+                continue;
+            }
+            let before = self.store.witness_state(&origin).await.map_err(RegistryError::store)?;
+            let due = before.is_none_or(|state| {
+                state.size < head.size || state.time.saturating_add(RENEW_AFTER_S) <= now()
+            });
+            let Some((_, _, vkey)) = self.witnessed_log(&Self::log_key_name(&origin)) else { continue };
+            if !due {
+                continue;
+            }
+            let Ok(signed) = open_checkpoint(&head.newest, &vkey) else { continue };
+            let (checkpoint, note) = signed.into_parts();
+            if let WitnessAnswer::Refused(refused) = self.cosign_checked(&origin, &checkpoint, &note).await? {
+                tracing::warn!(%origin, %refused, "not cosigned");
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps two heads that cannot be connected, and says so loudly.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub async fn keep_evidence(
+        &self,
+        origin: &Origin,
+        ours: &[u8],
+        theirs: &[u8],
+        why: &str,
+    ) -> Result<(), RegistryError> {
+        tracing::error!(%origin, why, "EVIDENCE of misbehaviour kept: see /api/v1/evidence");
+        self.store.put_evidence(origin, ours, theirs, why).await.map(|_| ()).map_err(RegistryError::store)
+    }
+}

@@ -1,0 +1,171 @@
+//! What does the index say, as of a size of its log? Index files and the releases in them.
+//!
+//! Every read of what a log derives names the size `at_size`, from the log's `served_size` to its `size`; other sizes are
+//! refused with [`ReadError::NotKept`]. A reader takes [`Log::served_size`](crate::Log::served_size) and, when refused
+//! because the registry moved on meanwhile, takes it again.
+
+use brick_schemas::{BrickName, Digest, Version};
+
+use crate::fault::{ReadError, digest_from_sql, from_sql, parsed_from_sql, to_sql};
+use crate::log::LogId;
+use crate::open::Store;
+use crate::step::FileRow;
+
+/// One release in the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseRow {
+    /// Its version.
+    pub version: Version,
+    /// The leaf index of its entry.
+    pub entry: u64,
+    /// Its index line, newline included.
+    pub line: String,
+}
+
+/// Parameters: log, brick, size.
+pub(crate) const FILE: &str = "
+    SELECT sha256 FROM index_file WHERE log = ? AND brick = ? AND since <= ? ORDER BY since DESC LIMIT 1";
+
+/// Parameters: log, brick, size. The `+` keeps SQLite from walking the log's lines by `since` instead of the brick's.
+pub(crate) const LINES: &str = "
+    SELECT version, entry, line FROM line AS a WHERE log = ?1 AND brick = ?2 AND +since <= ?3 AND NOT EXISTS (
+      SELECT 1 FROM line AS b WHERE b.log = a.log AND b.brick = a.brick AND b.entry = a.entry
+        AND b.since > a.since AND b.since <= ?3)
+    ORDER BY entry";
+
+/// Parameters: log, brick, version, size.
+pub(crate) const RELEASE: &str = "
+    SELECT a.version, a.entry, a.line FROM release AS r
+    JOIN line AS a ON a.log = r.log AND a.brick = r.brick AND a.entry = r.entry
+    WHERE r.log = ?1 AND r.brick = ?2 AND r.version = ?3 AND a.since <= ?4
+    ORDER BY a.since DESC LIMIT 1";
+
+/// Parameters: log, size after which, size as of which. Sorted by the caller: an order in SQL would be kept by walking
+/// all files of the log.
+pub(crate) const FILES_CHANGED: &str = "
+    SELECT brick, bucket, sha256, bytes FROM index_file AS a
+    WHERE log = ?1 AND since > ?2 AND since <= ?3 AND NOT EXISTS (
+      SELECT 1 FROM index_file AS b WHERE b.log = a.log AND b.brick = a.brick
+        AND b.since > a.since AND b.since <= ?3)";
+
+impl Store {
+    /// A brick's index file: its lines in the order of the release entries, and its digest, compared with the stored one.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] when the lines are not the file that was committed; [`ReadError::NotKept`].
+    pub async fn index_file(
+        &self,
+        log: LogId,
+        brick: &BrickName,
+        at_size: u64,
+    ) -> Result<Option<(Vec<u8>, Digest)>, ReadError> {
+        let mut read = self.reading_at(log, at_size).await?;
+        let sha256 = sqlx::query_scalar::<_, Vec<u8>>(FILE)
+            .bind(log.0)
+            .bind(brick.as_str())
+            .bind(to_sql(at_size))
+            .fetch_optional(&mut *read)
+            .await?;
+        let Some(sha256) = sha256 else {
+            read.commit().await?;
+            return Ok(None);
+        };
+        let lines = sqlx::query_as::<_, (String, i64, String)>(LINES)
+            .bind(log.0)
+            .bind(brick.as_str())
+            .bind(to_sql(at_size))
+            .fetch_all(&mut *read)
+            .await?;
+        read.commit().await?;
+        let bytes = lines.iter().flat_map(|(_, _, line)| line.bytes()).collect::<Vec<u8>>();
+        let sha256 = digest_from_sql(&sha256, "an index file's digest")?;
+        if Digest::of(&bytes) != sha256 {
+            return Err(ReadError::Damaged { what: "an index file" });
+        }
+        Ok(Some((bytes, sha256)))
+    }
+
+    /// A brick's releases in the order of their entries; none when there is no such brick.
+    ///
+    /// # Errors
+    /// [`ReadError::NotKept`].
+    pub async fn lines(
+        &self,
+        log: LogId,
+        brick: &BrickName,
+        at_size: u64,
+    ) -> Result<Vec<ReleaseRow>, ReadError> {
+        let mut read = self.reading_at(log, at_size).await?;
+        let rows = sqlx::query_as::<_, (String, i64, String)>(LINES)
+            .bind(log.0)
+            .bind(brick.as_str())
+            .bind(to_sql(at_size))
+            .fetch_all(&mut *read)
+            .await?;
+        read.commit().await?;
+        rows.into_iter().map(release_from_sql).collect()
+    }
+
+    /// One release.
+    ///
+    /// # Errors
+    /// [`ReadError::NotKept`].
+    pub async fn release(
+        &self,
+        log: LogId,
+        brick: &BrickName,
+        version: &Version,
+        at_size: u64,
+    ) -> Result<Option<ReleaseRow>, ReadError> {
+        let mut read = self.reading_at(log, at_size).await?;
+        let row = sqlx::query_as::<_, (String, i64, String)>(RELEASE)
+            .bind(log.0)
+            .bind(brick.as_str())
+            .bind(version.to_string())
+            .bind(to_sql(at_size))
+            .fetch_optional(&mut *read)
+            .await?;
+        read.commit().await?;
+        row.map(release_from_sql).transpose()
+    }
+
+    /// The index files that changed after `after_size`, as of `at_size`, by name; all of them when `after_size` is 0.
+    ///
+    /// # Errors
+    /// [`ReadError::NotKept`].
+    pub async fn files_changed(
+        &self,
+        log: LogId,
+        after_size: u64,
+        at_size: u64,
+    ) -> Result<Vec<FileRow>, ReadError> {
+        let mut read = self.reading_at(log, at_size).await?;
+        let rows = sqlx::query_as::<_, (String, i64, Vec<u8>, i64)>(FILES_CHANGED)
+            .bind(log.0)
+            .bind(to_sql(after_size))
+            .bind(to_sql(at_size))
+            .fetch_all(&mut *read)
+            .await?;
+        read.commit().await?;
+        let what = "an index file's row";
+        let files = rows.into_iter().map(|(brick, bucket, sha256, bytes)| {
+            Ok(FileRow {
+                brick: parsed_from_sql(&brick, what)?,
+                bucket: u16::try_from(bucket).map_err(|_| ReadError::Damaged { what })?,
+                sha256: digest_from_sql(&sha256, what)?,
+                bytes: from_sql(bytes, what)?,
+            })
+        });
+        let mut files = files.collect::<Result<Vec<_>, ReadError>>()?;
+        files.sort_by(|a, b| a.brick.cmp(&b.brick));
+        Ok(files)
+    }
+}
+
+fn release_from_sql((version, entry, line): (String, i64, String)) -> Result<ReleaseRow, ReadError> {
+    Ok(ReleaseRow {
+        version: parsed_from_sql(&version, "a release's version")?,
+        entry: from_sql(entry, "a release's entry")?,
+        line,
+    })
+}

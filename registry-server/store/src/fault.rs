@@ -1,0 +1,158 @@
+//! What went wrong beneath: the disk, the database, or what was read from it.
+
+use brick_schemas::Digest;
+
+use crate::LogId;
+
+/// A failure of the database or of the disk below it. Nothing of the operation was written, except after [`Fault::Io`]
+/// in a commit: then the outcome is not known until the store is opened again.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// No room for the write. Reads go on; writes succeed again when there is room.
+    #[error("the disk of the store is full")]
+    DiskFull(#[source] sqlx::Error),
+    /// Another connection held a lock, or all readers were busy, for longer than the time-out.
+    #[error("the store was busy for too long")]
+    Locked(#[source] sqlx::Error),
+    /// The file system or the database file refuses writes.
+    #[error("the store is on a read-only file system")]
+    ReadOnly(#[source] sqlx::Error),
+    /// The disk failed to read or write. After a failed write the store stops writing, see [`Fault::Stopped`].
+    #[error("the disk of the store failed")]
+    Io(#[source] sqlx::Error),
+    /// The database file is damaged.
+    #[error("the database of the store is damaged")]
+    Damaged(#[source] sqlx::Error),
+    /// A disk failure came before. A page whose write failed may look clean afterwards, so nothing is written until the
+    /// store has been opened, and thereby checked, again.
+    #[error("the store stopped writing after a disk failure; it must be opened again")]
+    Stopped,
+    /// Another process has opened the same store since.
+    #[error("another process has taken over the store")]
+    TakenOver,
+    /// Anything else that the database reports.
+    #[error("the database of the store refused")]
+    Other(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(err: sqlx::Error) -> Self {
+        // Primary result codes of SQLite are the low byte of the extended ones (sqlite.org/rescode.html).
+        const BUSY: i32 = 5;
+        const LOCKED: i32 = 6;
+        const READONLY: i32 = 8;
+        const IOERR: i32 = 10;
+        const CORRUPT: i32 = 11;
+        const FULL: i32 = 13;
+        const NOTADB: i32 = 26;
+        /// The shared-memory file could not grow: on a full disk this comes before FULL does.
+        const IOERR_SHMSIZE: i32 = IOERR | (19 << 8);
+
+        let code = match &err {
+            sqlx::Error::PoolTimedOut => return Self::Locked(err),
+            sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => {
+                return Self::DiskFull(err);
+            }
+            sqlx::Error::Io(_) => return Self::Io(err),
+            sqlx::Error::Database(database) => database.code().and_then(|code| code.parse::<i32>().ok()),
+            _ => None,
+        };
+        match code {
+            Some(IOERR_SHMSIZE) => Self::DiskFull(err),
+            Some(code) => match code & 0xff {
+                BUSY | LOCKED => Self::Locked(err),
+                READONLY => Self::ReadOnly(err),
+                IOERR => Self::Io(err),
+                CORRUPT | NOTADB => Self::Damaged(err),
+                FULL => Self::DiskFull(err),
+                _ => Self::Other(err),
+            },
+            None => Self::Other(err),
+        }
+    }
+}
+
+/// An error that may hold a [`Fault`].
+pub(crate) trait MayHoldFault {
+    /// The fault, where the error is one.
+    fn fault(&self) -> Option<&Fault>;
+}
+
+impl MayHoldFault for Fault {
+    fn fault(&self) -> Option<&Fault> {
+        Some(self)
+    }
+}
+
+/// Lets `?` turn what SQL reports into an operation's error, and the store find the fault inside it.
+macro_rules! holds_fault {
+    ($($error:ty),*) => {$(
+        impl From<sqlx::Error> for $error {
+            fn from(err: sqlx::Error) -> Self {
+                Self::Fault($crate::Fault::from(err))
+            }
+        }
+        impl $crate::fault::MayHoldFault for $error {
+            fn fault(&self) -> Option<&$crate::Fault> {
+                match self {
+                    Self::Fault(fault) => Some(fault),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+pub(crate) use holds_fault;
+
+/// Why something could not be read from the store.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The database or the disk failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// A stored value is not what the store writes: bit rot, or another program's hand. It is not served.
+    #[error("{what} in the database is damaged")]
+    Damaged {
+        /// What was read.
+        what: &'static str,
+    },
+    /// No log of that number.
+    #[error("there is no log {log} in the store")]
+    UnknownLog {
+        /// The number asked for.
+        log: LogId,
+    },
+    /// The state as of that size has been dropped, or is not there yet: ask again with the log's present served size.
+    #[error("log {log} can be read as of sizes {served_size} to {size}, not {at_size}")]
+    NotKept {
+        /// The log.
+        log: LogId,
+        /// The size asked for.
+        at_size: u64,
+        /// The oldest size whose state is kept.
+        served_size: u64,
+        /// The newest.
+        size: u64,
+    },
+}
+holds_fault!(ReadError);
+
+/// A size, index or time for SQL. What cannot be stored cannot be found either: larger numbers become the largest.
+pub(crate) fn to_sql(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number that SQL gave back.
+pub(crate) fn from_sql(number: i64, what: &'static str) -> Result<u64, ReadError> {
+    u64::try_from(number).map_err(|_| ReadError::Damaged { what })
+}
+
+/// A digest that SQL gave back.
+pub(crate) fn digest_from_sql(bytes: &[u8], what: &'static str) -> Result<Digest, ReadError> {
+    <[u8; 32]>::try_from(bytes).map(Digest::from).map_err(|_| ReadError::Damaged { what })
+}
+
+/// A name, version or origin that SQL gave back.
+pub(crate) fn parsed_from_sql<T: std::str::FromStr>(text: &str, what: &'static str) -> Result<T, ReadError> {
+    text.parse().map_err(|_| ReadError::Damaged { what })
+}

@@ -1,0 +1,443 @@
+//! Is this directory a store that may be written, and by this process alone?
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::blob::BlobDir;
+use crate::fault::{Fault, MayHoldFault, ReadError, from_sql, to_sql};
+use crate::log::LogId;
+
+/// Read connections, at most.
+pub const MAX_READERS: u32 = 64;
+/// Statements that a connection keeps prepared, at most: all of the store's own, with every size of a batch.
+const PREPARED_STATEMENTS: usize = 128;
+/// The write-ahead log is cut back to this size after a checkpoint, so that one burst does not keep the disk for ever.
+const WAL_BYTES: &str = "67108864";
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// What an operator may choose about a store.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Read connections, 1 to [`MAX_READERS`]; each has a thread of its own.
+    pub readers: u32,
+    /// How long an operation waits for a lock or a free reader, in milliseconds.
+    pub busy_timeout_ms: u64,
+    /// Page cache of each connection, in KiB. The memory of the store is about `(readers + 1)` times this.
+    pub cache_kib: u32,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { readers: 4, busy_timeout_ms: 5_000, cache_kib: 8_192 }
+    }
+}
+
+/// Why a directory could not be opened as a store. Nothing was changed but empty files and folders made.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file or folder of the store could not be made, opened or flushed.
+    #[error("cannot {doing} {}", path.display())]
+    File {
+        /// What was tried, as a verb.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        err: std::io::Error,
+    },
+    /// Another process has the store open.
+    #[error("{} is in use by another process", dir.display())]
+    InUse {
+        /// The store's directory.
+        dir: PathBuf,
+    },
+    /// The database would not keep what it acknowledged.
+    #[error("the database says {pragma}={found}, the store needs {needed}")]
+    Weak {
+        /// The setting, as SQLite calls it.
+        pragma: &'static str,
+        /// What it was when read back.
+        found: String,
+        /// What it must be.
+        needed: &'static str,
+    },
+    /// A later version of this program wrote the store.
+    #[error("the store has schema {found}, this program knows up to {known}; use a newer program")]
+    NewerSchema {
+        /// The newest migration applied.
+        found: i64,
+        /// The newest migration that this program holds.
+        known: i64,
+    },
+    /// The schema could not be brought up to date.
+    #[error("cannot bring the database's schema up to date")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// An option is out of its bounds.
+    #[error("`readers` is {readers}, it must be 1 to {MAX_READERS}")]
+    Readers {
+        /// The value given.
+        readers: u32,
+    },
+    /// The database or the disk failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<sqlx::Error> for OpenError {
+    fn from(err: sqlx::Error) -> Self {
+        Self::Fault(err.into())
+    }
+}
+
+/// How hard the database flushes; the weak one exists so that a test can show that it is refused.
+#[derive(Clone, Copy)]
+enum Flush {
+    Full,
+    #[cfg(test)]
+    Normal,
+}
+
+/// Entries, checkpoints, catalogue and blobs of one registry. Cheap to clone; all clones are one store.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) readers: SqlitePool,
+    writer: Mutex<Option<SqliteConnection>>,
+    connect: SqliteConnectOptions,
+    generation: i64,
+    pub(crate) blobs: BlobDir,
+    /// Set by the first failed write to the disk, never cleared: the same memory may hold pages that are not on it.
+    stopped: Arc<AtomicBool>,
+    dir: PathBuf,
+    /// Last, so that it is released when all else is closed.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the store in `dir`, making it (mode 0700) where it is not yet, and bringing an older schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] while any other process has it open; [`OpenError::Weak`] when a durability setting, read
+    /// back, is not what was asked; [`OpenError::NewerSchema`] for a store of a later program.
+    pub async fn open(dir: &Path, options: StoreOptions) -> Result<Self, OpenError> {
+        Self::open_with(dir, options, Flush::Full).await
+    }
+
+    async fn open_with(dir: &Path, options: StoreOptions, flush: Flush) -> Result<Self, OpenError> {
+        if !(1..=MAX_READERS).contains(&options.readers) {
+            return Err(OpenError::Readers { readers: options.readers });
+        }
+        make_dir(dir)?;
+        let lock = take_lock(dir)?;
+        let stopped = Arc::new(AtomicBool::new(false));
+        let blobs = BlobDir::open(&dir.join("blobs"), stopped.clone())?;
+
+        let connect = connect_options(dir, &options, flush);
+        let mut writer = connect.connect().await?;
+        check_durability(&mut writer).await?;
+        migrate(&mut writer).await?;
+        let generation =
+            sqlx::query_scalar::<_, i64>("UPDATE generation SET value = value + 1 RETURNING value")
+                .fetch_one(&mut writer)
+                .await?;
+        // SQLite flushes the folder when it makes its write-ahead log, not when it makes the database file.
+        sync_dir(dir)?;
+
+        let busy_timeout = Duration::from_millis(options.busy_timeout_ms);
+        let readers = SqlitePoolOptions::new()
+            .max_connections(options.readers)
+            .acquire_timeout(busy_timeout)
+            .connect_with(connect.clone().pragma("query_only", "ON"))
+            .await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                readers,
+                writer: Mutex::new(Some(writer)),
+                connect,
+                generation,
+                blobs,
+                stopped,
+                dir: dir.to_owned(),
+                _lock: lock,
+            }),
+        })
+    }
+
+    /// The directory that the store was opened in.
+    pub fn dir(&self) -> &Path {
+        &self.inner.dir
+    }
+
+    /// Whether the store still accepts writes, for a registry's readiness.
+    ///
+    /// # Errors
+    /// [`Fault::Stopped`] after a disk failure.
+    pub fn writable(&self) -> Result<(), Fault> {
+        if self.inner.stopped.load(Ordering::Acquire) { Err(Fault::Stopped) } else { Ok(()) }
+    }
+
+    /// Waits for running operations, moves the write-ahead log into the database and closes all connections.
+    /// Dropping the last clone is as safe, only the next opening has more to do.
+    pub async fn close(self) {
+        self.inner.readers.close().await;
+        if let Some(writer) = self.inner.writer.lock().await.take() {
+            // The last connection to close checkpoints. If that fails, the next opening replays the log.
+            let _ = writer.close().await;
+        }
+    }
+
+    /// The one writer, in turn. Whoever gets it calls [`Writing::begin`], commits, and then [`Writing::done`].
+    pub(crate) async fn writing(&self) -> Result<Writing<'_>, Fault> {
+        self.writable()?;
+        let mut slot = self.inner.writer.lock().await;
+        // Whoever waited for its turn may have waited for the failing write.
+        self.writable()?;
+        if slot.is_none() {
+            let mut writer = self.inner.connect.connect().await?;
+            match check_durability(&mut writer).await {
+                Ok(()) => {}
+                Err(OpenError::Fault(fault)) => return Err(fault),
+                Err(_) => return Err(Fault::Stopped),
+            }
+            *slot = Some(writer);
+        }
+        Ok(Writing { slot, generation: self.inner.generation, is_done: false })
+    }
+
+    /// Passes `outcome` on, and stops the store's writing when a write failed on the disk.
+    pub(crate) fn watch<T, E: MayHoldFault>(&self, outcome: Result<T, E>) -> Result<T, E> {
+        if let Err(err) = &outcome
+            && matches!(err.fault(), Some(Fault::Io(_) | Fault::Damaged(_)))
+        {
+            self.inner.stopped.store(true, Ordering::Release);
+        }
+        outcome
+    }
+
+    /// A reading transaction in which all that a log derives is kept as of `at_size`.
+    ///
+    /// # Errors
+    /// [`ReadError::NotKept`] unless `served_size <= at_size <= size` of the log, as this transaction sees them.
+    pub(crate) async fn reading_at(
+        &self,
+        log: LogId,
+        at_size: u64,
+    ) -> Result<Transaction<'static, Sqlite>, ReadError> {
+        let mut read = self.inner.readers.begin().await?;
+        let (served_size, size) =
+            sqlx::query_as::<_, (i64, i64)>("SELECT served_size, size FROM log WHERE id = ?")
+                .bind(log.0)
+                .fetch_optional(&mut *read)
+                .await?
+                .ok_or(ReadError::UnknownLog { log })?;
+        if !(served_size..=size).contains(&to_sql(at_size)) {
+            let what = "a log's size";
+            let (served_size, size) = (from_sql(served_size, what)?, from_sql(size, what)?);
+            return Err(ReadError::NotKept { log, at_size, served_size, size });
+        }
+        Ok(read)
+    }
+}
+
+/// The writer's turn. Unless it ends with [`done`](Self::done), the connection is thrown away: after an error or a
+/// cancelled future nobody can be sure which transaction it is in, and opening another costs a millisecond.
+pub(crate) struct Writing<'a> {
+    slot: MutexGuard<'a, Option<SqliteConnection>>,
+    generation: i64,
+    is_done: bool,
+}
+
+impl Writing<'_> {
+    /// Begins a transaction that holds the write lock from the start, so that it cannot fail half-way for want of it.
+    pub(crate) async fn begin(&mut self) -> Result<Transaction<'_, Sqlite>, Fault> {
+        let writer = self.slot.as_mut().expect("writing() filled the slot");
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+        // The lock file keeps processes apart on one machine; on a file system that does not lock, this does.
+        let generation =
+            sqlx::query_scalar::<_, i64>("SELECT value FROM generation").fetch_one(&mut *tx).await?;
+        if generation != self.generation {
+            return Err(Fault::TakenOver);
+        }
+        Ok(tx)
+    }
+
+    /// The transaction was committed or rolled back, and the connection may be used again.
+    pub(crate) fn done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.slot.take();
+        }
+    }
+}
+
+fn connect_options(dir: &Path, options: &StoreOptions, flush: Flush) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(dir.join("registry.sqlite3"))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(match flush {
+            Flush::Full => SqliteSynchronous::Full,
+            #[cfg(test)]
+            Flush::Normal => SqliteSynchronous::Normal,
+        })
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_millis(options.busy_timeout_ms))
+        .statement_cache_capacity(PREPARED_STATEMENTS)
+        // Where fsync does not reach the platter (macOS), these make SQLite use the call that does.
+        .pragma("fullfsync", "ON")
+        .pragma("checkpoint_fullfsync", "ON")
+        .pragma("cache_size", format!("-{}", options.cache_kib))
+        .pragma("journal_size_limit", WAL_BYTES)
+        .pragma("trusted_schema", "OFF")
+        .disable_statement_logging()
+}
+
+/// Reads the settings back: a build or a file system may silently give weaker ones than were asked for.
+async fn check_durability(connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    for (pragma, statement, needed) in [
+        ("journal_mode", "PRAGMA journal_mode", "wal"),
+        ("synchronous", "PRAGMA synchronous", "2"),
+        ("foreign_keys", "PRAGMA foreign_keys", "1"),
+        ("fullfsync", "PRAGMA fullfsync", "1"),
+        ("checkpoint_fullfsync", "PRAGMA checkpoint_fullfsync", "1"),
+    ] {
+        let row = sqlx::query(statement).fetch_one(&mut *connection).await?;
+        let found = match sqlx::Row::try_get_unchecked::<String, _>(&row, 0) {
+            Ok(text) => text,
+            Err(_) => sqlx::Row::try_get_unchecked::<i64, _>(&row, 0)?.to_string(),
+        };
+        if found != needed {
+            return Err(OpenError::Weak { pragma, found, needed });
+        }
+    }
+    Ok(())
+}
+
+async fn migrate(connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let is_new = sqlx::query_scalar::<_, i64>(
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'",
+    )
+    .fetch_one(&mut *connection)
+    .await?
+        == 0;
+    if !is_new {
+        let found = sqlx::query_scalar::<_, Option<i64>>("SELECT max(version) FROM _sqlx_migrations")
+            .fetch_one(&mut *connection)
+            .await?
+            .unwrap_or(0);
+        if found > known {
+            return Err(OpenError::NewerSchema { found, known });
+        }
+    }
+    MIGRATIONS.run_direct(None, connection, false).await.map_err(OpenError::Migrate)
+}
+
+fn make_dir(dir: &Path) -> Result<(), OpenError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(|err| OpenError::File { doing: "make", path: dir.to_owned(), err })?;
+    match dir.parent() {
+        // The name of a new folder is durable only when the folder above it is.
+        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
+        _ => Ok(()),
+    }
+}
+
+fn take_lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("lock");
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|err| OpenError::File { doing: "open", path: path.clone(), err })?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),
+        Err(TryLockError::Error(err)) => Err(OpenError::File { doing: "lock", path, err }),
+    }
+}
+
+/// Flushes a folder: the names in it, which flushing the files does not.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), OpenError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|err| OpenError::File {
+        doing: "flush",
+        path: dir.to_owned(),
+        err,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_that_would_flush_less_is_refused_by_the_setting_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let err = Store::open_with(dir.path(), StoreOptions::default(), Flush::Normal).await.err().unwrap();
+        assert!(
+            matches!(&err, OpenError::Weak { pragma: "synchronous", found, needed: "2" } if found == "1"),
+            "{err}"
+        );
+        Store::open(dir.path(), StoreOptions::default()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn every_connection_has_the_settings_that_were_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), StoreOptions::default()).await.unwrap();
+        let mut reader = store.inner.readers.acquire().await.unwrap();
+        check_durability(&mut reader).await.unwrap();
+        let err = sqlx::query("DELETE FROM log").execute(&mut *reader).await.unwrap_err();
+        assert!(matches!(Fault::from(err), Fault::ReadOnly(_)));
+    }
+
+    #[tokio::test]
+    async fn a_disk_failure_stops_writing_until_the_store_is_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), StoreOptions::default()).await.unwrap();
+        let failed: Result<(), Fault> = Err(Fault::Io(sqlx::Error::Io(std::io::Error::other("EIO"))));
+        store.watch(failed).unwrap_err();
+        assert!(matches!(store.writable(), Err(Fault::Stopped)));
+        assert!(matches!(store.meta_put("key", b"value").await, Err(Fault::Stopped)));
+        assert_eq!(store.meta_get("key").await.unwrap(), None, "reading goes on");
+        store.close().await;
+        let store = Store::open(dir.path(), StoreOptions::default()).await.unwrap();
+        store.meta_put("key", b"value").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_was_taken_over_writes_nothing_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), StoreOptions::default()).await.unwrap();
+        // What an opening by another machine does, where the file system does not keep locks.
+        sqlx::query("UPDATE generation SET value = value + 1")
+            .execute(&mut store.inner.connect.connect().await.unwrap())
+            .await
+            .unwrap();
+        assert!(matches!(store.meta_put("key", b"value").await, Err(Fault::TakenOver)));
+    }
+}

@@ -1,0 +1,155 @@
+//! What does a log hold: leaves, tiles, and the checkpoints that were signed over them?
+
+use std::ops::Range;
+
+use brick_schemas::Digest;
+
+use crate::fault::{ReadError, digest_from_sql, from_sql, to_sql};
+use crate::log::LogId;
+use crate::open::Store;
+
+/// Leaves that one call returns, at most: a whole C2SP entry bundle.
+pub const MAX_LEAVES_PER_READ: u64 = 256;
+/// Checkpoints that one call returns, at most.
+pub const MAX_CHECKPOINTS_PER_READ: u32 = 1_024;
+
+/// One signed head of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Leaves under it.
+    pub size: u64,
+    /// The root hash of their tree.
+    pub root: Digest,
+    /// The note as the log signed it, without cosignatures.
+    pub note: Vec<u8>,
+}
+
+fn checkpoint_from_sql((size, root, note): (i64, Vec<u8>, Vec<u8>)) -> Result<Checkpoint, ReadError> {
+    let what = "a checkpoint";
+    Ok(Checkpoint { size: from_sql(size, what)?, root: digest_from_sql(&root, what)?, note })
+}
+
+impl Store {
+    /// The leaves of `range`, as logged and in order: at most [`MAX_LEAVES_PER_READ`] from its start, fewer at the end of
+    /// the log. Whoever wants more asks again from where the answer ended.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] when a leaf below the log's size is not there.
+    pub async fn leaves(&self, log: LogId, range: Range<u64>) -> Result<Vec<Vec<u8>>, ReadError> {
+        let end = range.end.min(range.start.saturating_add(MAX_LEAVES_PER_READ));
+        let mut read = self.inner.readers.begin().await?;
+        let size = sqlx::query_scalar::<_, i64>("SELECT size FROM log WHERE id = ?")
+            .bind(log.0)
+            .fetch_optional(&mut *read)
+            .await?
+            .ok_or(ReadError::UnknownLog { log })?;
+        let end = end.min(from_sql(size, "a log's size")?);
+        let rows = sqlx::query_scalar::<_, Vec<u8>>(
+            "SELECT bytes FROM leaf WHERE log = ? AND entry >= ? AND entry < ? ORDER BY entry",
+        )
+        .bind(log.0)
+        .bind(to_sql(range.start))
+        .bind(to_sql(end))
+        .fetch_all(&mut *read)
+        .await?;
+        read.commit().await?;
+        // Entries are unique, so as many rows as numbers means that none is missing.
+        if rows.len() as u64 != end.saturating_sub(range.start) {
+            return Err(ReadError::Damaged { what: "a run of leaves" });
+        }
+        Ok(rows)
+    }
+
+    /// Where in the log an envelope with this payload stands, if it does; the answer to an entry that is sent again.
+    ///
+    /// # Errors
+    /// [`ReadError::Fault`].
+    pub async fn payload_index(&self, log: LogId, payload: &Digest) -> Result<Option<u64>, ReadError> {
+        sqlx::query_scalar::<_, i64>("SELECT entry FROM leaf WHERE log = ? AND payload = ?")
+            .bind(log.0)
+            .bind(&payload.as_bytes()[..])
+            .fetch_optional(&self.inner.readers)
+            .await?
+            .map(|entry| from_sql(entry, "a leaf's index"))
+            .transpose()
+    }
+
+    /// All hashes known so far of a tile, 32 bytes each, at most 256 of them; a partial tile is a prefix.
+    ///
+    /// - `level`, `index`: as in a C2SP tlog-tiles path; the caller cuts the answer to the size that readers may see.
+    ///
+    /// # Errors
+    /// [`ReadError::Fault`].
+    pub async fn tile(&self, log: LogId, level: u8, index: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(sqlx::query_scalar("SELECT hashes FROM tile WHERE log = ? AND level = ? AND idx = ?")
+            .bind(log.0)
+            .bind(level)
+            .bind(to_sql(index))
+            .fetch_optional(&self.inner.readers)
+            .await?)
+    }
+
+    /// The signed head of exactly that size, if one was signed.
+    ///
+    /// # Errors
+    /// [`ReadError::Fault`] or [`ReadError::Damaged`].
+    pub async fn checkpoint(&self, log: LogId, size: u64) -> Result<Option<Checkpoint>, ReadError> {
+        sqlx::query_as("SELECT size, root, note FROM checkpoint WHERE log = ? AND size = ?")
+            .bind(log.0)
+            .bind(to_sql(size))
+            .fetch_optional(&self.inner.readers)
+            .await?
+            .map(checkpoint_from_sql)
+            .transpose()
+    }
+
+    /// The root that was signed for exactly that size: what an entry's `basis` must name.
+    ///
+    /// # Errors
+    /// As [`checkpoint`](Self::checkpoint).
+    pub async fn root_at(&self, log: LogId, size: u64) -> Result<Option<Digest>, ReadError> {
+        sqlx::query_scalar::<_, Vec<u8>>("SELECT root FROM checkpoint WHERE log = ? AND size = ?")
+            .bind(log.0)
+            .bind(to_sql(size))
+            .fetch_optional(&self.inner.readers)
+            .await?
+            .map(|root| digest_from_sql(&root, "a checkpoint"))
+            .transpose()
+    }
+
+    /// The largest signed head, if any was signed.
+    ///
+    /// # Errors
+    /// As [`checkpoint`](Self::checkpoint).
+    pub async fn last_checkpoint(&self, log: LogId) -> Result<Option<Checkpoint>, ReadError> {
+        sqlx::query_as("SELECT size, root, note FROM checkpoint WHERE log = ? ORDER BY size DESC LIMIT 1")
+            .bind(log.0)
+            .fetch_optional(&self.inner.readers)
+            .await?
+            .map(checkpoint_from_sql)
+            .transpose()
+    }
+
+    /// Signed heads larger than `size`, smallest first, at most `limit` and [`MAX_CHECKPOINTS_PER_READ`].
+    ///
+    /// # Errors
+    /// As [`checkpoint`](Self::checkpoint).
+    pub async fn checkpoints_after(
+        &self,
+        log: LogId,
+        size: u64,
+        limit: u32,
+    ) -> Result<Vec<Checkpoint>, ReadError> {
+        sqlx::query_as(
+            "SELECT size, root, note FROM checkpoint WHERE log = ? AND size > ? ORDER BY size LIMIT ?",
+        )
+        .bind(log.0)
+        .bind(to_sql(size))
+        .bind(limit.min(MAX_CHECKPOINTS_PER_READ))
+        .fetch_all(&self.inner.readers)
+        .await?
+        .into_iter()
+        .map(checkpoint_from_sql)
+        .collect()
+    }
+}
