@@ -17,6 +17,7 @@ pub mod package;
 mod place;
 mod publishing;
 pub mod quickstart;
+mod session;
 mod starter;
 mod surroundings;
 

@@ -83,29 +83,27 @@ fn a_manifest_and_its_entry_match_and_the_entry_keeps_every_bound() {
     }
 }
 
-type Change = Box<dyn Fn(&mut Release)>;
+type Change = fn(&mut Release);
 
 #[test]
 fn every_field_of_an_entry_that_differs_is_named() {
     let manifest = everything();
     let good = release(&manifest);
-    let other = FullName::parse("a.example/b").unwrap();
-    let version = Version::parse("9.9.9").unwrap();
     let changes: [(&str, Change); 14] = [
-        ("name", Box::new(|r| r.name = other.clone())),
-        ("version", Box::new(|r| r.version = version.clone())),
-        ("kind", Box::new(|r| r.kind = brick_schemas::predicate::release::BrickKind::Form)),
-        ("maturity", Box::new(|r| r.maturity = Maturity::Alpha)),
-        ("license", Box::new(|r| r.license = "MIT".into())),
-        ("requires", Box::new(|r| drop(r.requires.pop()))),
-        ("requires", Box::new(|r| r.requires[0].req = Requirement::parse("*").unwrap())),
-        ("requires", Box::new(|r| r.requires[1].optional = false)),
-        ("requires", Box::new(|r| r.requires[2].default_features = true)),
-        ("requires", Box::new(|r| r.requires[1].features.clear())),
-        ("features", Box::new(|r| drop(r.features.pop_first()))),
-        ("provides", Box::new(|r| drop(r.provides.pop_first()))),
-        ("needs", Box::new(|r| r.needs.clear())),
-        ("forked_from", Box::new(|r| r.forked_from = None)),
+        ("name", |r| r.name = FullName::parse("a.example/b").unwrap()),
+        ("version", |r| r.version = Version::parse("9.9.9").unwrap()),
+        ("kind", |r| r.kind = brick_schemas::predicate::release::BrickKind::Form),
+        ("maturity", |r| r.maturity = Maturity::Alpha),
+        ("license", |r| r.license = "MIT".into()),
+        ("requires", |r| drop(r.requires.pop())),
+        ("requires", |r| r.requires[0].req = Requirement::parse("*").unwrap()),
+        ("requires", |r| r.requires[1].optional = false),
+        ("requires", |r| r.requires[2].default_features = true),
+        ("requires", |r| r.requires[1].features.clear()),
+        ("features", |r| drop(r.features.pop_first())),
+        ("provides", |r| drop(r.provides.pop_first())),
+        ("needs", |r| r.needs.clear()),
+        ("forked_from", |r| r.forked_from = None),
     ];
     for (field, change) in changes {
         let mut bad = good.clone();

@@ -90,6 +90,7 @@ fn a_wrong_variable_is_named_and_a_strange_one_is_not_ours() {
         ("KEYS_LOG", "a\u{7}b", "U+0007"),
         ("PEERS", "--upload-pack=x", "option"),
         ("PEERS", "https://b.example ext::sh", "helper"),
+        ("PEERS", "https://b.example ext::sh -c [evil]", "helper"),
         ("LIMITS_ARCHIVE_BYTES", "16777217", "from 1 to 16777216"),
     ] {
         match RegistryConfig::parse(&text, &environment(&[(name, value)])) {
@@ -100,6 +101,8 @@ fn a_wrong_variable_is_named_and_a_strange_one_is_not_ours() {
             other => panic!("{name}: {other:?}"),
         }
     }
+    let loopback = environment(&[("PEERS", "https://[::1]:1/git, git@[::1]:commons.git")]);
+    assert_eq!(RegistryConfig::parse(&text, &loopback).unwrap().peers.len(), 2);
     let strange = environment(&[("SERVICE_HOST", "10.0.0.1"), ("LISTEN", "")]);
     RegistryConfig::parse(&text, &strange).unwrap();
 }
