@@ -91,7 +91,8 @@ pub struct ExampleCommons {
     pub servers: Vec<Server>,
     /// The publishers.
     pub members: Vec<Member>,
-    registrar: SigningKey,
+    /// The registrar's key, who admits publishers.
+    pub registrar: SigningKey,
 }
 
 /// Founds a commons of `registries` in folders below `dir`, and starts them on free ports of loopback.
