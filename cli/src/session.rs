@@ -18,6 +18,7 @@
 pub(crate) mod commons;
 pub(crate) mod heads;
 pub(crate) mod lookup;
+mod progress;
 pub(crate) mod project;
 pub(crate) mod refusal;
 pub(crate) mod release;
@@ -40,7 +41,9 @@ use crate::failure::Failure;
 use commons::Folded;
 use heads::Log;
 use lookup::LookedUp;
+use project::Project;
 use refusal::cannot_begin;
+use resolve::Unlock;
 use store::{Pin, Store};
 
 /// Times that a registry is asked again while its answers are on the move: it lags behind what was seen before, or a
@@ -83,8 +86,21 @@ impl<'a> Session<'a> {
         let pin = store::choose_pin(ctx, lock)?;
         let chosen = match ctx.limits().offline {
             true => None,
-            false => Some(new_client(&registry_url(ctx, &pin)?)?),
+            false => Some(new_client(&registry_url(ctx, Some(&pin))?)?),
         };
+        Self::begin(ctx, pin, chosen)
+    }
+
+    /// Begins from what is kept and asks nobody.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when nothing is kept.
+    pub(crate) fn open_kept(ctx: &'a Context, lock: Option<&Lockfile>) -> Result<Self, Failure> {
+        Self::begin(ctx, store::choose_pin(ctx, lock)?, None)
+    }
+
+    fn begin(ctx: &'a Context, pin: Pin, chosen: Option<Client>) -> Result<Self, Failure> {
+        let is_offline = chosen.is_none();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -104,7 +120,7 @@ impl<'a> Session<'a> {
             is_synced: false,
             has_warned_of_age: Cell::new(false),
         };
-        match (is_empty, ctx.limits().offline) {
+        match (is_empty, is_offline) {
             (true, true) => return Err(cannot_begin(session.store.pin().origin.as_str())),
             (true, false) => session.sync()?,
             (false, _) => session.judge_kept_commons()?,
@@ -137,10 +153,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// [`Failure`] offline.
     pub(crate) fn online(&self) -> Result<&Client, Failure> {
-        self.sources.chosen.as_ref().ok_or_else(|| {
-            Failure::network("this needs a registry, and nothing may be asked with `--offline`")
-                .help("run it again without `--offline` or `--frozen`")
-        })
+        self.sources.chosen.as_ref().ok_or_else(nothing_offline)
     }
 
     /// Registries that may hold what belongs to `publisher`, in the order to ask them: the chosen one, the
@@ -163,6 +176,44 @@ impl<'a> Session<'a> {
     }
 }
 
+/// A session and the lockfile of a project that has been resolved, and locked unless `--locked`; `None`, and a note,
+/// where it requires nothing.
+///
+/// # Errors
+/// [`Failure`].
+pub(crate) fn locked_session<'a>(
+    ctx: &'a Context,
+    project: &Project,
+) -> Result<Option<(Session<'a>, Lockfile)>, Failure> {
+    if project.is_alone() {
+        ctx.note(format_args!("{} requires no bricks", project.name()));
+        return Ok(None);
+    }
+    let old = project.lock(ctx)?;
+    let mut session = Session::open(ctx, old.as_ref())?;
+    let answer = session.resolve_and_lock(project, &Unlock::Nothing)?;
+    Ok(Some((session, answer.lock)))
+}
+
+/// The lockfile that a project should have; not written. `None` where it requires nothing and has none.
+///
+/// # Errors
+/// [`Failure`].
+pub(crate) fn resolve_project(
+    ctx: &Context,
+    project: &Project,
+    old: Option<&Lockfile>,
+    unlock: &Unlock,
+) -> Result<Option<Lockfile>, Failure> {
+    if project.is_alone() {
+        return Ok(old.map(|old| Lockfile::new(old.commons.clone(), Vec::new(), Vec::new())));
+    }
+    let mut session = Session::open(ctx, old)?;
+    let answer = session.resolve(project, old, unlock)?;
+    session.say_changes(old, &answer);
+    Ok(Some(answer.lock))
+}
+
 impl Sources {
     /// A client for an address from a record; `None` where it is none that can be asked.
     fn other(&self, url: &str) -> Option<Client> {
@@ -176,17 +227,33 @@ impl Sources {
 }
 
 /// The registry to ask: the option or environment, `config.toml`, or the one that the pin came from.
-fn registry_url(ctx: &Context, pin: &Pin) -> Result<String, Failure> {
+fn registry_url(ctx: &Context, pin: Option<&Pin>) -> Result<String, Failure> {
     if let Some(url) = ctx.registry_option() {
         return Ok(url.to_owned());
     }
     if let Some(url) = store::Config::read(ctx.home())?.registry {
         return Ok(url);
     }
-    pin.urls.first().cloned().ok_or_else(|| {
+    pin.and_then(|pin| pin.urls.first().cloned()).ok_or_else(|| {
         Failure::usage("no registry is chosen")
             .help("name one with `--registry URL`, in BRICK_REGISTRY, or as `registry` in config.toml")
     })
+}
+
+/// The registry, for questions whose answers nothing vouches for.
+///
+/// # Errors
+/// [`Failure`] offline, or where no registry is known.
+pub(crate) fn plain_client(ctx: &Context) -> Result<Client, Failure> {
+    if ctx.limits().offline {
+        return Err(nothing_offline());
+    }
+    new_client(&registry_url(ctx, store::pins(ctx.home())?.first())?)
+}
+
+fn nothing_offline() -> Failure {
+    Failure::network("this needs a registry, and nothing may be asked with `--offline`")
+        .help("run it again without `--offline` or `--frozen`")
 }
 
 /// A client for an address that a person gave.

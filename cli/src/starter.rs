@@ -71,14 +71,13 @@ pub(crate) fn begin(dir: &Path, start: &Start) -> Result<Vec<PathBuf>, Failure> 
 }
 
 fn schema(start: &Start) -> Result<(&'static str, Vec<u8>), Failure> {
-    let (name, schema) = match start {
-        Start::Brick(..) => ("brick.schema.json", schemars::schema_for!(Manifest)),
-        Start::Service(_) => ("service.schema.json", schemars::schema_for!(ServiceManifest)),
+    let (file_name, format) = match start {
+        Start::Brick(..) => ("brick.schema.json", "manifest"),
+        Start::Service(_) => ("service.schema.json", "service-manifest"),
     };
-    let mut bytes = serde_json::to_vec_pretty(&schema)
-        .map_err(|err| Failure::bug("cannot write the manifest's JSON Schema").because(&err))?;
-    bytes.push(b'\n');
-    Ok((name, bytes))
+    let schema = brick_schemas::json_schema::named(format)
+        .ok_or_else(|| Failure::bug(format!("the JSON Schema of `{format}` is missing")))?;
+    Ok((file_name, schema.to_text().into_bytes()))
 }
 
 /// The word of a kind, as in `brick.toml`.

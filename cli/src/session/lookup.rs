@@ -139,8 +139,8 @@ impl Session<'_> {
                 Err(Trouble::Final(failure)) => return Err(failure),
             }
             for (name, fetched) in fetched {
-                let checked = match fetched {
-                    Some(fetched) => self.check_index(&name, &fetched),
+                let checked = match &fetched {
+                    Some(fetched) => self.check_index(&name, fetched),
                     None => Ok(LookedUp { size: 0, lines: None }),
                 };
                 if let (Ok(_), Some(fetched)) = (&checked, &fetched) {

@@ -7,17 +7,14 @@ use brick_schemas::lockfile::{Lockfile, MAX_LOCKFILE_BYTES};
 use brick_schemas::manifest::MAX_MANIFEST_BYTES;
 use brick_schemas::predicate::release::Dependency;
 use brick_schemas::service::ServiceManifest;
-use brick_schemas::{FeatureName, FileError, FullName, Manifest};
+use brick_schemas::{FeatureName, FullName, Manifest};
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::files::{self, Access};
+use crate::place::{self, Place, manifest_failure};
 
-/// A brick's manifest.
-pub(crate) const BRICK_FILE: &str = "brick.toml";
-/// A service's declaration.
-pub(crate) const SERVICE_FILE: &str = "service.toml";
-/// Beside either.
+/// Beside the manifest.
 pub(crate) const LOCK_FILE: &str = "brick.lock";
 
 /// What stands in the manifest.
@@ -39,37 +36,34 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// The one of `--manifest-path`, else the nearest one at or above the working directory.
+    /// The brick or service that is meant ([`place::find`]), read as anybody reads it.
     ///
     /// # Errors
-    /// [`Failure`] when there is none, both lie side by side, or it does not read.
+    /// [`Failure`] when there is none, or it does not read.
     pub(crate) fn find(ctx: &Context) -> Result<Self, Failure> {
-        let path = match ctx.manifest_path() {
-            Some(path) if path.is_dir() => nearest(&path, 1)?,
-            Some(path) => Some(path),
-            None => nearest(ctx.cwd(), usize::MAX)?,
-        };
-        match path {
-            Some(path) => Self::read(&path),
-            None => Err(Failure::yours(format!(
-                "there is no {BRICK_FILE} or {SERVICE_FILE} in `{}` or above it",
-                ctx.cwd().display()
-            ))
-            .help("run `brick new` to begin one, or name one with `--manifest-path`")),
-        }
+        let place = place::find(ctx)?;
+        let path = place.manifest();
+        let text = files::read_text(path, MAX_MANIFEST_BYTES as u64)?;
+        Self::read(ctx, path, text, matches!(place, Place::Service(_)))
     }
 
-    fn read(path: &Path) -> Result<Self, Failure> {
-        let text = files::read_text(path, MAX_MANIFEST_BYTES as u64)?;
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        let kind = match is_service(&name, &text) {
+    fn read(ctx: &Context, path: &Path, text: String, is_service: bool) -> Result<Self, Failure> {
+        let kind = match is_service {
             true => ServiceManifest::parse(&text).map(|service| Kind::Service(Box::new(service))),
             false => Manifest::parse(&text).map(|manifest| Kind::Brick(Box::new(manifest))),
         };
         match kind {
             Ok(kind) => Ok(Self { path: path.to_owned(), text, kind }),
-            Err(err) => Err(wrong_file(&err, path, &text)),
+            Err(err) => Err(manifest_failure(ctx, path, &text, &err)),
         }
+    }
+
+    /// The same project with another text, which is read as the one before was.
+    ///
+    /// # Errors
+    /// [`Failure`] where the text does not read.
+    pub(crate) fn with_text(&self, ctx: &Context, text: String) -> Result<Self, Failure> {
+        Self::read(ctx, &self.path, text, matches!(self.kind, Kind::Service(_)))
     }
 
     /// What it is called: `publisher/brick` or `publisher/service`.
@@ -114,12 +108,13 @@ impl Project {
     ///
     /// # Errors
     /// [`Failure`] where it does not read.
-    pub(crate) fn lock(&self) -> Result<Option<Lockfile>, Failure> {
+    pub(crate) fn lock(&self, ctx: &Context) -> Result<Option<Lockfile>, Failure> {
         let path = self.lock_path();
         let Some(bytes) = files::read_if_there(&path, MAX_LOCKFILE_BYTES as u64)? else { return Ok(None) };
         match Lockfile::from_bytes(&bytes) {
             Ok(lock) => Ok(Some(lock)),
-            Err(err) => Err(wrong_file(&err, &path, &String::from_utf8_lossy(&bytes))),
+            Err(err) => Err(manifest_failure(ctx, &path, &String::from_utf8_lossy(&bytes), &err)
+                .help("restore it from version control, or remove it and run `brick update`")),
         }
     }
 
@@ -127,11 +122,16 @@ impl Project {
     ///
     /// # Errors
     /// [`Failure`] where there is none.
-    pub(crate) fn demand_lock(&self) -> Result<Lockfile, Failure> {
-        self.lock()?.ok_or_else(|| {
+    pub(crate) fn demand_lock(&self, ctx: &Context) -> Result<Lockfile, Failure> {
+        self.lock(ctx)?.ok_or_else(|| {
             Failure::yours(format!("there is no `{}`", self.lock_path().display()))
                 .help("run `brick update` to resolve the requirements and write it")
         })
+    }
+
+    /// Whether it requires nothing at all, so that there is nothing to resolve.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.requires().is_empty()
     }
 
     /// Writes the lockfile, if that changes it.
@@ -147,41 +147,4 @@ impl Project {
             false => files::write(&path, text.as_bytes(), Access::Everybody),
         }
     }
-}
-
-/// A file of another name is what its first table says.
-fn is_service(name: &str, text: &str) -> bool {
-    match name {
-        BRICK_FILE => false,
-        SERVICE_FILE => true,
-        _ => text.lines().any(|line| line.trim_start().starts_with("[service]")),
-    }
-}
-
-/// The manifest in `dir` or the nearest folder above it, looking into at most `max` folders.
-fn nearest(dir: &Path, max: usize) -> Result<Option<PathBuf>, Failure> {
-    for dir in dir.ancestors().take(max) {
-        let (brick, service) = (dir.join(BRICK_FILE), dir.join(SERVICE_FILE));
-        match (brick.is_file(), service.is_file()) {
-            (true, true) => {
-                return Err(Failure::usage(format!(
-                    "`{}` holds both a {BRICK_FILE} and a {SERVICE_FILE}",
-                    dir.display()
-                ))
-                .help(format!("name the one you mean: `--manifest-path {SERVICE_FILE}`")));
-            }
-            (true, false) => return Ok(Some(brick)),
-            (false, true) => return Ok(Some(service)),
-            (false, false) => {}
-        }
-    }
-    Ok(None)
-}
-
-/// A file that a person wrote and that does not read, with every problem at its place.
-pub(crate) fn wrong_file(err: &FileError, path: &Path, text: &str) -> Failure {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let count = err.problems().len();
-    let problems = if count == 1 { "a problem".to_owned() } else { format!("{count} problems") };
-    Failure::yours(format!("`{}` has {problems}", path.display())).detail(err.render(&name, text, false))
 }

@@ -63,7 +63,7 @@ fn decapitalised(sentence: &str) -> String {
 /// Offline, before anything was ever asked.
 pub(crate) fn cannot_begin(origin: &str) -> Failure {
     Failure::network(format!("nothing of {origin} is kept on this machine yet"))
-        .help("run `brick update` once with a network, then `--offline` will do")
+        .help("run it once without `--offline`, then what it needs is kept")
 }
 
 /// Something that the cache does not hold, offline.

@@ -10,6 +10,7 @@ use brick_trust::{Commons, Refused, Step};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::Session;
+use super::progress::Progress;
 use super::refusal::{asked, not_kept, refused};
 use crate::failure::Failure;
 
@@ -121,9 +122,10 @@ impl Session<'_> {
         mut take: impl FnMut(&LockedBrick, Checked) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let now = self.ctx.now();
+        let progress = &Progress::begin(self.ctx, "Fetching", locked.len());
         self.wait(async {
             let mut arriving = stream::iter(locked)
-                .map(|brick| async move { (brick, self.at_hand(brick).await) })
+                .map(|brick| async move { (brick, self.at_hand(brick, progress).await) })
                 .buffered(MAX_ARCHIVES);
             while let Some((brick, at_hand)) = arriving.next().await {
                 let at_hand = at_hand?;
@@ -139,13 +141,14 @@ impl Session<'_> {
                 }
                 drop(bytes);
                 take(brick, checked)?;
+                progress.advance();
             }
             Ok(())
         })
     }
 
     /// A release's proof and archive, from the cache or from a registry that has them.
-    async fn at_hand(&self, brick: &LockedBrick) -> Result<AtHand, Failure> {
+    async fn at_hand(&self, brick: &LockedBrick, progress: &Progress<'_>) -> Result<AtHand, Failure> {
         let (kept_proof, kept_archive) = (
             self.store.proof(&brick.name, &brick.version)?.filter(|proof| self.still_holds(proof, brick)),
             self.store.blob(&brick.cksum, Limits::default().archive_bytes)?,
@@ -162,7 +165,7 @@ impl Session<'_> {
         let bytes = match kept_archive {
             Some(bytes) => bytes,
             None => {
-                self.ctx.status("Downloading", format_args!("{what}"));
+                progress.status("Downloading", format_args!("{what}"));
                 self.archive(brick).await?.ok_or_else(|| not_had(self, &format!("the archive of {what}")))?
             }
         };

@@ -26,6 +26,8 @@ pub(crate) enum Unlock {
     Nothing,
     /// Only these bricks may move.
     Only(BTreeSet<FullName>),
+    /// Only this brick may move, to this version.
+    Precise(FullName, Version),
     /// Everything.
     All,
 }
@@ -77,7 +79,7 @@ impl Session<'_> {
         project: &Project,
         unlock: &Unlock,
     ) -> Result<Answer, Failure> {
-        let old = project.lock()?;
+        let old = project.lock(self.ctx)?;
         let answer = self.resolve(project, old.as_ref(), unlock)?;
         if !self.ctx.limits().locked {
             project.keep_lock(&answer.lock)?;
@@ -243,7 +245,8 @@ impl Session<'_> {
         alike
     }
 
-    fn say_changes(&self, old: Option<&Lockfile>, answer: &Answer) {
+    /// Says what came, went and moved, and what to know about what was chosen.
+    pub(crate) fn say_changes(&self, old: Option<&Lockfile>, answer: &Answer) {
         let changes = changes(old, &answer.lock);
         if !changes.is_empty() {
             self.ctx.status("Locking", format_args!("{} {}", changes.len(), plural(changes.len(), "release")));
@@ -276,11 +279,15 @@ fn kept_locks(old: Option<&Lockfile>, unlock: &Unlock) -> BTreeMap<FullName, BTr
         let stays = match unlock {
             Unlock::Nothing => true,
             Unlock::Only(names) => !names.contains(&brick.name),
+            Unlock::Precise(name, _) => brick.name != *name,
             Unlock::All => false,
         };
         if stays {
             locked.entry(brick.name.clone()).or_default().insert(brick.version.clone());
         }
+    }
+    if let Unlock::Precise(name, version) = unlock {
+        locked.insert(name.clone(), BTreeSet::from([version.clone()]));
     }
     locked
 }

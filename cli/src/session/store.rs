@@ -59,6 +59,19 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Writes a configuration that names a registry, where there is none yet.
+    pub(crate) fn write_registry(home: &Path, url: &str) -> Result<(), Failure> {
+        let mut document = toml_edit::DocumentMut::new();
+        document["registry"] = toml_edit::value(url);
+        files::make_dir(home, Access::Everybody)?;
+        let path = home.join("config.toml");
+        let held = files::read_if_there(&path, MAX_SMALL_BYTES)?.unwrap_or_default();
+        let text = [document.to_string().as_bytes(), &held].concat();
+        files::write(&path, &text, Access::Everybody)
+    }
+}
+
 /// Which root of a commons was trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pin {
