@@ -12,6 +12,9 @@ pub mod man;
 pub mod metadata;
 pub mod new;
 pub mod package;
+pub mod publish;
+pub mod yank;
+
 pub mod quickstart;
 pub mod remove;
 pub mod search;
@@ -31,6 +34,8 @@ pub(crate) enum Command {
     Init(new::InitArgs),
     Check(check::CheckArgs),
     Package(package::PackageArgs),
+    Publish(publish::PublishArgs),
+    Yank(yank::YankArgs),
     Add(add::AddArgs),
     Remove(remove::RemoveArgs),
     Update(update::UpdateArgs),
@@ -60,6 +65,8 @@ impl Command {
             Command::Init(args) => new::run_init(ctx, args),
             Command::Check(args) => check::run(ctx, args),
             Command::Package(args) => package::run(ctx, args),
+            Command::Publish(args) => publish::run(ctx, args),
+            Command::Yank(args) => yank::run(ctx, args),
             Command::Add(args) => add::run(ctx, args),
             Command::Remove(args) => remove::run(ctx, args),
             Command::Update(args) => update::run(ctx, args),

@@ -15,6 +15,7 @@ mod keys;
 mod output;
 pub mod package;
 mod place;
+mod publishing;
 pub mod quickstart;
 mod session;
 mod starter;

@@ -149,6 +149,26 @@ pub fn run(ctx: &Context, args: &CheckArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Checks before publishing, and says only what stops it.
+///
+/// # Errors
+/// [`Failure`] when there is an error.
+pub(crate) fn demand_no_errors(ctx: &Context, place: &Place) -> Result<(), Failure> {
+    let mut findings = Findings::default();
+    match place {
+        Place::Brick(path) => brick::check(ctx, path, &mut findings)?,
+        Place::Service(path) => service::check(ctx, path, &mut findings)?,
+    };
+    let errors = findings.count(Severity::Error);
+    if errors == 0 {
+        return Ok(());
+    }
+    findings.all.retain(|finding| finding.severity == Severity::Error);
+    tell(ctx, &findings);
+    Err(Failure::yours(format!("`{}` has {}", ctx.shown(place.manifest()), tally(errors, 0)))
+        .help("correct what is named above, then run `brick check`"))
+}
+
 fn tell(ctx: &Context, findings: &Findings) {
     ctx.talk_rendered(&findings.rendered);
     for finding in findings.all.iter().filter(|finding| finding.column.is_none()).take(MAX_SHOWN) {

@@ -1,9 +1,13 @@
 //! `brick commons`: found a commons, admit who takes part, and say which one is trusted.
 
+mod admit;
 mod init;
 mod show;
 mod sign;
+mod submit;
 mod trust;
+
+use std::path::{Path, PathBuf};
 
 use brick_schemas::PublicKey;
 use brick_trust::root::Role;
@@ -28,6 +32,8 @@ enum CommonsCommand {
     Sign(sign::SignArgs),
     Show(show::ShowArgs),
     Trust(trust::TrustArgs),
+    Admit(admit::AdmitArgs),
+    Submit(submit::SubmitArgs),
 }
 
 /// Runs one of the subcommands.
@@ -40,6 +46,8 @@ pub fn run(ctx: &Context, args: &CommonsArgs) -> Result<(), Failure> {
         CommonsCommand::Sign(args) => sign::run(ctx, args),
         CommonsCommand::Show(args) => show::run(ctx, args),
         CommonsCommand::Trust(args) => trust::run(ctx, args),
+        CommonsCommand::Admit(args) => admit::run(ctx, args),
+        CommonsCommand::Submit(args) => submit::run(ctx, args),
     }
 }
 
@@ -68,4 +76,9 @@ fn role(ctx: &Context, who: &str, texts: &[String], threshold: Option<u32>) -> R
         .help(format!("choose a threshold from 1 to {count}")));
     }
     Ok(Role { keys, threshold })
+}
+
+/// Where the title of a publisher lies while its record is on its way between signers.
+fn title_path(draft: &Path) -> PathBuf {
+    draft.with_extension("title")
 }

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use brick_client::{Client, LogPath};
+use brick_schemas::Digest;
+use brick_schemas::predicate::Basis;
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::hash::leaf_hash;
 use brick_tlog::note::Note;
 use brick_tlog::tree::Tree;
+use brick_trust::commons::Applied;
 use brick_trust::{Commons, Head, HeadRules, Refused, Step, open_head};
 
 use super::refusal::{Trouble, asked, refused};
@@ -91,6 +94,19 @@ impl Folded {
 }
 
 impl Session<'_> {
+    /// The head that the folded commons stands on: what a new record of it is based on.
+    pub(crate) fn commons_basis(&self) -> Basis {
+        Basis { size: self.folded.tree.len(), root: Digest::from(*self.folded.tree.root().as_bytes()) }
+    }
+
+    /// What an entry would do if it were the next leaf of the commons log; nothing is changed.
+    ///
+    /// # Errors
+    /// [`Refused`] with the step, as every mirror would refuse it.
+    pub(crate) fn try_commons_entry(&self, leaf: &[u8]) -> Result<Applied, Refused> {
+        self.commons().clone().apply(leaf, |size| self.folded.tree.root_at(size).ok())
+    }
+
     /// Brings the commons log forward to the registry's head, checks everything, and keeps it.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! `brick commons trust`: pin a commons by the digest of its first root.
 
 use brick_schemas::Digest;
+use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -21,6 +22,16 @@ pub struct TrustArgs {
     /// Do not make this registry the default one
     #[arg(long)]
     no_default: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Trusted<'a> {
+    commons: &'a str,
+    root_sha256: Digest,
+    entries: u64,
 }
 
 /// Fetches the commons log, checks that everything follows from that root, and keeps the pin.
@@ -34,5 +45,10 @@ pub fn run(ctx: &Context, args: &TrustArgs) -> Result<(), Failure> {
         session::store::Config::write_registry(ctx.home(), &pin.urls[0])?;
         ctx.status("Default", format_args!("registry is now {}", pin.urls[0]));
     }
-    ctx.say(format_args!("trusted {}", pin.origin.domain()))
+    let domain = pin.origin.domain();
+    if args.json {
+        let trusted = Trusted { commons: domain.as_str(), root_sha256: pin.root_sha256, entries: size };
+        return ctx.json("commons-trust", &trusted);
+    }
+    ctx.say(format_args!("trusted {domain}"))
 }
