@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::files::{self, Access};
 use crate::keys;
+use crate::session::Session;
 
 /// What an envelope says.
 pub(crate) enum Said {
@@ -108,6 +109,17 @@ pub(crate) fn marks(envelope: &Envelope, keys: &[PublicKey]) -> Vec<Mark> {
         Mark { keyid: signature.keyid, key, state }
     };
     envelope.signatures.iter().map(mark).collect()
+}
+
+/// The registrars whose threshold admits a record, if the commons that it is for is the one trusted here. Nobody is asked.
+pub(crate) fn registrars(ctx: &Context, said: &Said) -> Option<Role> {
+    let Said::Entry(statement) = said else { return None };
+    if !matches!(statement.predicate, Predicate::Publisher(_) | Predicate::Registry(_)) {
+        return None;
+    }
+    let session = Session::open(ctx, None).ok()?;
+    let commons = session.commons();
+    (commons.origin() == statement.predicate.place().log).then(|| commons.root().registrars.clone())
 }
 
 /// A description for people: a heading and rows of label and value, in order.

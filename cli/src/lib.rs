@@ -2,7 +2,6 @@
 //!
 //! [`main`] is what the binary calls; [`run`] is the same with every input given, for tests and for other commands.
 
-pub mod import;
 mod cli;
 mod commands;
 mod context;
@@ -11,11 +10,15 @@ mod failure;
 pub mod files;
 mod foreign;
 mod formats;
+pub mod import;
 mod keys;
 mod output;
 pub mod package;
 mod place;
+mod publishing;
 pub mod quickstart;
+mod session;
+mod starter;
 mod surroundings;
 
 use std::ffi::OsString;

@@ -154,6 +154,15 @@ impl Output {
         self.talk(&text);
     }
 
+    /// A block that a renderer of ours made: it escaped foreign text itself; colours are taken out where there are none.
+    pub(crate) fn talk_rendered(&self, block: &str) {
+        self.talk(block);
+    }
+
+    pub(crate) fn error_line(&self, text: Arguments<'_>) {
+        self.labelled(RED, "error", &text.to_string());
+    }
+
     /// A question, with room for the answer on the same line.
     pub(crate) fn question(&self, text: &str) {
         self.talk(&format!("{} [y/N] ", foreign(text)));
@@ -162,7 +171,7 @@ impl Output {
     pub(crate) fn failure(&self, failure: &Failure) {
         self.labelled(RED, "error", failure.what());
         if let Some(block) = failure.block() {
-            self.talk_block(block);
+            self.talk_rendered(block);
         }
         for cause in failure.causes() {
             self.talk(&format!("  caused by: {}\n", foreign(cause)));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use brick_schemas::PublicKey;
+use brick_trust::root::Role;
 
 use crate::context::Context;
 use crate::drafts::{self, MarkState, Said};
@@ -33,16 +34,24 @@ pub(super) fn run(ctx: &Context, args: &SignArgs) -> Result<(), Failure> {
     let mut envelope = drafts::read(&path)?;
     let said = drafts::said(&envelope)?;
     let names = drafts::key_names(ctx);
-    ctx.talk_block(&drafts::describe(&envelope, &said, None, &names).lines().join("\n"));
-    if let Said::Root(root) = &said {
-        refuse_false_marks(&envelope, &root.stewards.keys)?;
+    let registrars = drafts::registrars(ctx, &said);
+    ctx.talk_block(&drafts::describe(&envelope, &said, registrars.as_ref(), &names).lines().join("\n"));
+    match (&said, &registrars) {
+        (Said::Root(root), _) => refuse_false_marks(&envelope, &root.stewards.keys)?,
+        (Said::Entry(_), Some(registrars)) => refuse_false_marks(&envelope, &registrars.keys)?,
+        (Said::Entry(_), None) => {}
     }
     if !args.yes && !ctx.can_ask() {
         return Err(Failure::usage("nobody can be asked whether to sign this")
             .reason("there is no terminal")
             .help("read what is shown above, then say `--yes`"));
     }
-    let signer = keys::signer(ctx, &args.signing)?;
+    let fitting = match (&said, &registrars) {
+        (Said::Root(root), _) => root.stewards.keys.clone(),
+        (Said::Entry(_), Some(registrars)) => registrars.keys.clone(),
+        (Said::Entry(_), None) => Vec::new(),
+    };
+    let signer = keys::signer(ctx, &args.signing, &fitting)?;
     let public = signer.public();
     if let Said::Root(root) = &said
         && root.version == 1
@@ -63,7 +72,7 @@ pub(super) fn run(ctx: &Context, args: &SignArgs) -> Result<(), Failure> {
         "Signed",
         format_args!("{} with key {}", out.display(), drafts::key_with_name(&public, &names)),
     );
-    ctx.status("Now", format_args!("{}", count(&envelope, &said)));
+    ctx.status("Now", format_args!("{}", count(&envelope, &said, registrars.as_ref())));
     Ok(())
 }
 
@@ -79,11 +88,15 @@ fn refuse_false_marks(envelope: &brick_trust::Envelope, keys: &[PublicKey]) -> R
     }
 }
 
-fn count(envelope: &brick_trust::Envelope, said: &Said) -> String {
+fn count(envelope: &brick_trust::Envelope, said: &Said, registrars: Option<&Role>) -> String {
     let signatures = envelope.signatures.len();
-    match said {
-        Said::Root(root) => format!("{signatures} of {} signatures needed", root.stewards.threshold),
-        Said::Entry(_) if signatures == 1 => "1 signature".to_owned(),
-        Said::Entry(_) => format!("{signatures} signatures"),
+    let role = match said {
+        Said::Root(root) => Some(&root.stewards),
+        Said::Entry(_) => registrars,
+    };
+    match role {
+        Some(role) => format!("{signatures} of {} signatures needed", role.threshold),
+        None if signatures == 1 => "1 signature".to_owned(),
+        None => format!("{signatures} signatures"),
     }
 }
