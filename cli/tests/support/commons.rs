@@ -339,7 +339,8 @@ impl Machine {
     pub fn run(&self, args: &[&str]) -> Ended {
         let env =
             [("BRICK_HOME", self.home().into_os_string()), ("BRICK_REGISTRY", self.registry.clone().into())];
-        let (surroundings, captured) = brick_cli::Surroundings::captured(self.work(), env);
+        let (mut surroundings, captured) = brick_cli::Surroundings::captured(self.work(), env);
+        surroundings.now = now;
         let code = brick_cli::run(
             std::iter::once("brick").chain(args.iter().copied()).map(Into::into),
             surroundings,
