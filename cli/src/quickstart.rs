@@ -82,6 +82,8 @@ pub async fn run(ctx: &Context, plan: &Plan) -> Result<Running, Failure> {
     for (publisher, (home, kind)) in &homes {
         commons.admit(publisher, *kind, *home).await.map_err(|err| failed(&err))?;
     }
+    // Publishers' clients rely on records only under a head that a quorum has cosigned.
+    commons.wait_for_quorum().await.map_err(|err| failed(&err))?;
     say(ctx, "Admitted", &format!("{}, each with a log at its home registry", count(homes.len(), "publisher")), started);
 
     let started = Instant::now();

@@ -80,6 +80,10 @@ pub(super) fn probe(name: &str, content: &[u8]) -> Probe {
     if content.iter().all(u8::is_ascii_whitespace) {
         return Probe::Empty;
     }
+    // The same judge as `brick check`: what it would refuse is published as a document.
+    if let Err(err) = crate::formats::check(name, None, None, content) {
+        return Probe::Broken(err.to_string());
+    }
     let ending = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     let is_yaml = match ending.as_str() {
         "json" => false,
@@ -105,15 +109,10 @@ fn parse_json(content: &[u8]) -> Result<Option<Head>, String> {
 
 fn parse_yaml(content: &[u8]) -> Result<Option<Head>, String> {
     let text = std::str::from_utf8(content).map_err(|err| err.to_string())?;
-    let options = || {
-        let mut options = serde_saphyr::Options::default();
-        options.duplicate_keys = serde_saphyr::DuplicateKeyPolicy::LastWins;
-        options
-    };
-    if let Ok(head) = serde_saphyr::from_str_with_options(text, options()) {
+    if let Ok(head) = serde_saphyr::from_str(text) {
         return Ok(Some(head));
     }
-    serde_saphyr::from_str_with_options::<serde::de::IgnoredAny>(text, options())
+    serde_saphyr::from_str::<serde::de::IgnoredAny>(text)
         .map_err(|err| err.to_string().lines().next().unwrap_or_default().to_owned())?;
     Ok(None)
 }
