@@ -49,7 +49,7 @@ fn the_operators_guide_works_as_printed() {
         ("MID_PORT".to_owned(), ports[1].clone()),
         ("SOUTH_PORT".to_owned(), ports[2].clone()),
     ];
-    Guide::read("operator").run(&variables, |what| panic!("nothing happens meanwhile: {what}"));
+    Guide::read("operator").run(&variables, |what| panic!("nothing happens meanwhile: {}", what.what));
 }
 
 #[test]
