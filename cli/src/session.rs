@@ -138,11 +138,6 @@ impl<'a> Session<'a> {
         self.sources.chosen.as_ref()
     }
 
-    /// What is kept.
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
-    }
-
     /// Runs a future of this session to its end.
     pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)

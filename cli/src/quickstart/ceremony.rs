@@ -318,9 +318,6 @@ impl ExampleCommons {
             if tokio::time::Instant::now() > deadline {
                 return Err(CeremonyError::Slow { what: what.to_owned(), limit: LIMIT });
             }
-            for server in &self.servers {
-                server.registry.follow.notify_one();
-            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(())

@@ -34,8 +34,6 @@ use crate::files::{self, Access};
 /// Bytes of the kept commons log, at most.
 const MAX_COMMONS_BYTES: u64 = 256 * 1024 * 1024;
 const MAX_SMALL_BYTES: u64 = 1024 * 1024;
-/// Addresses kept in a pin, at most.
-pub(crate) const MAX_PIN_URLS: usize = 16;
 
 /// `config.toml`.
 #[derive(Debug, Default, Deserialize)]

@@ -25,6 +25,7 @@ use super::refusal::refused;
 use super::release::Checked;
 use crate::failure::Failure;
 use crate::files::{self, Access};
+use crate::package::unpack;
 
 /// Where releases are vendored, beside the manifest.
 pub(crate) const VENDOR_DIR: &str = "bricks";
@@ -83,16 +84,11 @@ impl Vendoring {
     /// # Errors
     /// [`Failure`] where it cannot be written.
     pub(crate) fn write(&self, folder: &str, checked: &Checked) -> Result<(), Failure> {
-        let dir = self.new.path().join(folder);
-        for (path, bytes) in checked.archive.files() {
-            // The path was checked by the archive's reader, and the folder is new and ours.
-            let path = dir.join(path.as_str());
-            let write = || -> std::io::Result<()> {
-                std::fs::create_dir_all(path.parent().expect("it has a folder"))?;
-                std::fs::write(&path, bytes)
-            };
-            write().map_err(|err| cannot_vendor(&path, &err))?;
-        }
+        unpack(&checked.archive, &self.new.path().join(folder)).map_err(|err| {
+            Failure::yours(format!("cannot vendor {folder}"))
+                .because(&err)
+                .help("make room on that disk and run it again; what was vendored before is untouched")
+        })?;
         let path = proof_path(self.new.path(), folder);
         std::fs::write(&path, checked.proof.to_string()).map_err(|err| cannot_vendor(&path, &err))
     }
