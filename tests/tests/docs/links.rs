@@ -216,18 +216,36 @@ fn every_route_of_the_registry_is_in_the_page() {
     let mut files = Vec::new();
     collect(&top().join("registry-server/src"), "rs", &mut files);
     let sources: Vec<String> = files.iter().map(|file| read(file)).collect();
-    let routes: Vec<&str> = sources
-        .iter()
-        .flat_map(|text| text.split(".route(").skip(1))
-        .filter_map(|rest| rest.split('"').nth(1))
-        .collect();
+    let named = |text: &str| -> Vec<String> {
+        [".route(", "Route::at("]
+            .iter()
+            .flat_map(|call| text.split(call).skip(1))
+            .filter_map(|rest| rest.strip_prefix('"')?.split('"').next())
+            .map(str::to_owned)
+            .collect()
+    };
+    let routes: Vec<String> = sources.iter().flat_map(|text| named(text)).collect();
+    let page = unnamed(&page, '<', '>');
     assert!(routes.len() > 10, "the routes are in these files");
     for route in routes {
-        let route = match route.ends_with('}') {
-            true => route.rsplit_once('{').map_or(route, |(start, _)| start),
-            false => route,
+        // Up to the last segment, if that is a name; what the names in between are called is the page's choice.
+        let start = match route.ends_with('}') {
+            true => route.rsplit_once('{').map_or(route.as_str(), |(start, _)| start),
+            false => &route,
         };
-        let start = route.replace('{', "<").replace('}', ">");
+        let start = unnamed(start, '{', '}');
         assert!(page.contains(&start), "docs/formats/http.md does not tell of {start}");
     }
+}
+
+/// `text` with nothing between `open` and `close`, both left out.
+fn unnamed(text: &str, open: char, close: char) -> String {
+    let mut inside = false;
+    text.chars()
+        .filter(|c| {
+            let is_mark = *c == open || *c == close;
+            inside = (inside || *c == open) && *c != close && *c != '\n';
+            !inside && !is_mark
+        })
+        .collect()
 }
