@@ -13,7 +13,7 @@ use brick_schemas::predicate::{
     Basis, Place, Predicate, Publisher, PublisherKind, PublisherStatus, Registry as RegistryRecord, Right,
     STATEMENT_PAYLOAD_TYPE, Statement,
 };
-use brick_schemas::{Digest, KeySet, Origin, PublisherName};
+use brick_schemas::{Digest, KeySet, Origin, PublicKey, PublisherName};
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::note::{Algorithm, KeyName, Vkey};
 use brick_trust::envelope::Signer as _;
@@ -225,6 +225,23 @@ impl ExampleCommons {
         home: usize,
     ) -> Result<(), CeremonyError> {
         let member = Member { id: id.clone(), officer: fresh_key()?, owner: fresh_key()?, home };
+        self.admit_with(id, kind, home, member.officer.public(), member.owner.public()).await?;
+        self.members.push(member);
+        Ok(())
+    }
+
+    /// As [`admit`](Self::admit), with keys that somebody else holds: the officer's and the owner's.
+    ///
+    /// # Errors
+    /// [`CeremonyError`].
+    pub async fn admit_with(
+        &self,
+        id: &PublisherName,
+        kind: PublisherKind,
+        home: usize,
+        officer: PublicKey,
+        owner: PublicKey,
+    ) -> Result<(), CeremonyError> {
         let origin = Origin::of_publisher(id);
         let server = &self.servers[home];
         let record = Publisher {
@@ -235,9 +252,9 @@ impl ExampleCommons {
             origin: origin.clone(),
             vkey: server.registry.hosted_vkey(&origin).to_string(),
             home: server.registry.settings.id.clone(),
-            owners: KeySet { keys: vec![member.owner.public()], threshold: 1 },
+            owners: KeySet { keys: vec![owner], threshold: 1 },
             keys: vec![PublisherKey {
-                key: member.officer.public(),
+                key: officer,
                 rights: vec![Right::Publish, Right::Yank, Right::Attest, Right::Propose],
                 until: None,
                 bricks: None,
@@ -251,9 +268,7 @@ impl ExampleCommons {
         self.wait(&format!("opening the log of {id}"), || {
             self.servers[home].registry.head(&origin).is_some()
         })
-        .await?;
-        self.members.push(member);
-        Ok(())
+        .await
     }
 
     /// Waits until every registry holds the whole commons log.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The top of the checkout.
 pub fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie below the top").to_owned()
+    brick_tests::repository()
 }
 
 /// Every page: the readme and all of `docs`.
