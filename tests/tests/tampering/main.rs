@@ -53,7 +53,7 @@ fn every_tampering_is_refused_at_its_own_step_and_nothing_is_written() {
 
 fn attack(world: &World, row: &Row) -> Result<(), String> {
     let visits: &[bool] = match row.way {
-        Way::Fetch => &[false, true],
+        Way::FetchAll | Way::FetchRelease => &[false, true],
         Way::FetchFirst => &[true],
         _ => &[false],
     };

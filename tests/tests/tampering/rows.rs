@@ -3,6 +3,7 @@
 use brick_schemas::index_line::parse_index_file;
 use brick_schemas::predicate::{Predicate, Release, Statement};
 use brick_schemas::{Digest, Origin, PublisherName};
+use brick_tests::git::Git;
 use brick_tlog::Hash;
 use brick_tlog::note::{Algorithm, Note, Vkey};
 use brick_tlog::proof::Proof;
@@ -65,35 +66,39 @@ pub fn rows() -> Vec<Row> {
 /// What a careless or hostile mirror can change without any key.
 fn archives_and_indexes() -> Vec<Row> {
     vec![
-        row("an archive's byte", Way::Fetch, "archive", |_, scene| scene.site.change(ARCHIVE, flip_middle)),
-        row("an archive cut short", Way::Fetch, "archive", |_, scene| {
+        row("an archive's byte", Way::FetchRelease, "archive", |_, scene| {
+            scene.site.change(ARCHIVE, flip_middle)
+        }),
+        row("an archive cut short", Way::FetchRelease, "archive", |_, scene| {
             scene.site.change(ARCHIVE, |bytes| drop(bytes.pop()));
         }),
-        row("an archive with one byte more", Way::Fetch, "archive", |_, scene| {
+        row("an archive with one byte more", Way::FetchRelease, "archive", |_, scene| {
             scene.site.change(ARCHIVE, |bytes| bytes.push(0));
         }),
-        row("the archive of another version", Way::Fetch, "archive", |_, scene| {
+        row("the archive of another version", Way::FetchRelease, "archive", |_, scene| {
             let other = scene.site.read("bricks/north.example/case/1.1.0/archive").to_vec();
             scene.site.write(ARCHIVE, other);
         }),
-        row("an index line's digest", Way::Fetch, "index", |_, scene| {
+        row("an index line's digest", Way::FetchAll, "index", |_, scene| {
             let other = sha256(b"something else");
             let line = last_line(&scene.site);
             scene.site.change(INDEX, |bytes| replace(bytes, &line.cksum.to_string(), &other));
         }),
-        row("an index line's status", Way::Fetch, "index", |_, scene| {
+        row("an index line's status", Way::FetchAll, "index", |_, scene| {
             scene.site.change(INDEX, |bytes| replace(bytes, "\"active\"", "\"yanked\""));
         }),
-        row("a dropped index line", Way::Fetch, "index", |_, scene| scene.site.change(INDEX, drop_last_line)),
-        row("an index line sent twice", Way::Fetch, "index", |_, scene| {
+        row("a dropped index line", Way::FetchAll, "index", |_, scene| {
+            scene.site.change(INDEX, drop_last_line)
+        }),
+        row("an index line sent twice", Way::FetchAll, "index", |_, scene| {
             scene.site.change(INDEX, |bytes| bytes.extend(last_line_of(bytes)));
         }),
-        row("an index file that is hidden", Way::Fetch, "index", |_, scene| scene.site.remove(INDEX)),
-        row("an empty index file", Way::Fetch, "index", |_, scene| scene.site.change(INDEX, Vec::clear)),
-        row("a hash of the index's proof", Way::Fetch, "index", |_, scene| {
+        row("an index file that is hidden", Way::FetchAll, "index", |_, scene| scene.site.remove(INDEX)),
+        row("an empty index file", Way::FetchAll, "index", |_, scene| scene.site.change(INDEX, Vec::clear)),
+        row("a hash of the index's proof", Way::FetchAll, "index", |_, scene| {
             scene.site.change_index_proof(INDEX_PROOF, |proof| proof.path[3] = Hash::of("not this"));
         }),
-        row("the bucket in the index's proof", Way::Fetch, "index", |_, scene| {
+        row("the bucket in the index's proof", Way::FetchAll, "index", |_, scene| {
             let mut file = scene.site.read(INDEX).to_vec();
             drop_last_line(&mut file);
             let hash = Hash::of(&file);
@@ -102,7 +107,7 @@ fn archives_and_indexes() -> Vec<Row> {
                 proof.bucket.insert("case", hash).expect("a brick's name");
             });
         }),
-        row("the index and proof of another brick", Way::Fetch, "index", |_, scene| {
+        row("the index and proof of another brick", Way::FetchAll, "index", |_, scene| {
             for end in ["jsonl", "jsonl.proof"] {
                 let other = scene.site.read(&format!("index/north.example/notes.{end}")).to_vec();
                 scene.site.write(&format!("index/north.example/case.{end}"), other);
@@ -120,42 +125,52 @@ fn heads() -> Vec<Row> {
         scene.site.change_proof(PROOF, |proof| change(&mut proof.checkpoint));
     }
     vec![
-        row("a checkpoint's size", Way::Fetch, "checkpoint", |_, scene| {
+        row("a checkpoint's size", Way::FetchAll, "checkpoint", |_, scene| {
             index_head(scene, |note| set_line(note, 1, "4711"));
         }),
-        row("a checkpoint's root", Way::Fetch, "checkpoint", |_, scene| {
+        row("a checkpoint's root", Way::FetchAll, "checkpoint", |_, scene| {
             index_head(scene, |note| set_line(note, 2, &Hash::of("not this").to_base64()));
         }),
-        row("a checkpoint's origin", Way::Fetch, "checkpoint", |_, scene| {
+        row("a checkpoint's origin", Way::FetchAll, "checkpoint", |_, scene| {
             index_head(scene, |note| set_line(note, 0, Origin::of_publisher(&name(OTHER)).as_str()));
         }),
-        row("a line added to a checkpoint", Way::Fetch, "checkpoint", |_, scene| {
+        row("a line added to a checkpoint", Way::FetchAll, "checkpoint", |_, scene| {
             index_head(scene, |note| note.text.push_str("and more\n"));
         }),
-        row("the log's own signature", Way::Fetch, "checkpoint", |_, scene| {
+        row("the log's own signature", Way::FetchAll, "checkpoint", |_, scene| {
             index_head(scene, |note| note.signatures[0].signature[9] ^= 1);
         }),
-        row("the size of the checkpoint in a release's proof", Way::Fetch, "checkpoint", |_, scene| {
-            release_head(scene, |note| set_line(note, 1, "4711"));
-        }),
-        row("the root of the checkpoint in a release's proof", Way::Fetch, "checkpoint", |_, scene| {
-            release_head(scene, |note| set_line(note, 2, &Hash::of("not this").to_base64()));
-        }),
-        row("a cosignature", Way::Fetch, "quorum", |_, scene| {
+        row(
+            "the size of the checkpoint in a release's proof",
+            Way::FetchRelease,
+            "checkpoint",
+            |_, scene| {
+                release_head(scene, |note| set_line(note, 1, "4711"));
+            },
+        ),
+        row(
+            "the root of the checkpoint in a release's proof",
+            Way::FetchRelease,
+            "checkpoint",
+            |_, scene| {
+                release_head(scene, |note| set_line(note, 2, &Hash::of("not this").to_base64()));
+            },
+        ),
+        row("a cosignature", Way::FetchAll, "quorum", |_, scene| {
             index_head(scene, |note| flip_last_byte(&mut witness_lines(note)[0].signature));
         }),
-        row("a cosignature's time", Way::Fetch, "quorum", |_, scene| {
+        row("a cosignature's time", Way::FetchAll, "quorum", |_, scene| {
             index_head(scene, |note| witness_lines(note)[0].signature[7] ^= 1);
         }),
-        row("a cosignature in a release's proof", Way::Fetch, "quorum", |_, scene| {
+        row("a cosignature in a release's proof", Way::FetchRelease, "quorum", |_, scene| {
             release_head(scene, |note| flip_last_byte(&mut witness_lines(note)[0].signature));
         }),
-        row("a release's proof without cosignatures", Way::Fetch, "quorum", |_, scene| {
+        row("a release's proof without cosignatures", Way::FetchRelease, "quorum", |_, scene| {
             release_head(scene, |note| {
                 note.signatures.retain(|line| !line.name.as_str().ends_with("/witness"))
             });
         }),
-        row("one witness's line twice in place of two", Way::Fetch, "quorum", |_, scene| {
+        row("one witness's line twice in place of two", Way::FetchRelease, "quorum", |_, scene| {
             release_head(scene, |note| {
                 let host = "registry.north.example/witness";
                 let first = witness_lines(note).into_iter().find(|line| line.name.as_str() != host);
@@ -164,7 +179,7 @@ fn heads() -> Vec<Row> {
                 note.signatures.extend([line.clone(), line]);
             });
         }),
-        row("cosignatures from the future", Way::Fetch, "quorum", |world, scene| {
+        row("cosignatures from the future", Way::FetchRelease, "quorum", |world, scene| {
             let leaves = scene.site.leaves(LOG);
             let forged = Forged::new(&world.log_keys, leaves, world.now + 3_600);
             scene.site.write(PROOF, forged.proof(last_line(&world.late).entry).to_string());
@@ -197,72 +212,93 @@ fn entries() -> Vec<Row> {
         scene.site.write(PROOF, proof.to_string());
     }
     vec![
-        row("an entry's payload", Way::Fetch, "inclusion", |_, scene| {
+        row("an entry's payload", Way::FetchRelease, "inclusion", |_, scene| {
             extra(scene, |envelope| flip_middle(&mut envelope.payload));
         }),
-        row("an entry's signature", Way::Fetch, "inclusion", |_, scene| {
+        row("an entry's signature", Way::FetchRelease, "inclusion", |_, scene| {
             extra(scene, |envelope| envelope.signatures[0].signature[3] ^= 1);
         }),
-        row("a hash of a release's proof", Way::Fetch, "inclusion", |_, scene| {
+        row("a hash of a release's proof", Way::FetchRelease, "inclusion", |_, scene| {
             scene.site.change_proof(PROOF, |proof| proof.path[0] = Hash::of("not this"));
         }),
-        row("a hash too few in a release's proof", Way::Fetch, "inclusion", |_, scene| {
+        row("a hash too few in a release's proof", Way::FetchRelease, "inclusion", |_, scene| {
             scene.site.change_proof(PROOF, |proof| drop(proof.path.pop()));
         }),
-        row("a hash too many in a release's proof", Way::Fetch, "inclusion", |_, scene| {
+        row("a hash too many in a release's proof", Way::FetchRelease, "inclusion", |_, scene| {
             scene.site.change_proof(PROOF, |proof| proof.path.push(Hash::of("not this")));
         }),
-        row("the index in a release's proof", Way::Fetch, "inclusion", |_, scene| {
+        row("the index in a release's proof", Way::FetchRelease, "inclusion", |_, scene| {
             scene.site.change_proof(PROOF, |proof| proof.index -= 1);
         }),
-        row("a release's proof without its entry", Way::Fetch, "inclusion", |_, scene| {
+        row("a release's proof without its entry", Way::FetchRelease, "inclusion", |_, scene| {
             scene.site.change_proof(PROOF, |proof| proof.extra = None);
         }),
-        row("the proof of another version", Way::Fetch, "inclusion", |_, scene| {
+        row("the proof of another version", Way::FetchRelease, "inclusion", |_, scene| {
             let other = scene.site.read("bricks/north.example/case/1.1.0/proof").to_vec();
             scene.site.write(PROOF, other);
         }),
-        row("the proof of a release in another log", Way::Fetch, "checkpoint", |_, scene| {
+        row("the proof of a release in another log", Way::FetchRelease, "checkpoint", |_, scene| {
             let other = scene.site.read("bricks/south.example/pay/1.0.0/proof").to_vec();
             scene.site.write(PROOF, other);
         }),
-        row("a release that a stranger signed, in the log", Way::Fetch, "signature", |world, scene| {
-            let stranger = SigningKey::from_bytes(&[7; 32]);
-            let leaf = seal(&last_statement(&scene.site), &stranger);
-            replaced(world, scene, leaf);
-        }),
-        row("a release with a false signature, in the log", Way::Fetch, "signature", |world, scene| {
-            let mut envelope = Envelope::parse(&last_leaf(&scene.site)).expect("an envelope");
-            envelope.signatures[0].signature[3] ^= 1;
-            replaced(world, scene, envelope.to_bytes());
-        }),
-        row("an entry moved to another log", Way::Fetch, "signature", |world, scene| {
+        row(
+            "a release that a stranger signed, in the log",
+            Way::FetchRelease,
+            "signature",
+            |world, scene| {
+                let stranger = SigningKey::from_bytes(&[7; 32]);
+                let leaf = seal(&last_statement(&scene.site), &stranger);
+                replaced(world, scene, leaf);
+            },
+        ),
+        row(
+            "a release with a false signature, in the log",
+            Way::FetchRelease,
+            "signature",
+            |world, scene| {
+                let mut envelope = Envelope::parse(&last_leaf(&scene.site)).expect("an envelope");
+                envelope.signatures[0].signature[3] ^= 1;
+                replaced(world, scene, envelope.to_bytes());
+            },
+        ),
+        row("an entry moved to another log", Way::FetchRelease, "signature", |world, scene| {
             let leaf = scene.site.leaves("logs/south.example").swap_remove(1);
             replaced(world, scene, leaf);
         }),
-        row("an entry that its publisher signed for another log", Way::Fetch, "log", |world, scene| {
-            let leaf = world.sign(&resigned(&scene.site, |release| {
-                release.place.log = Origin::of_publisher(&name(OTHER));
-            }));
-            replaced(world, scene, leaf);
-        }),
-        row("an entry whose basis lies ahead of it", Way::Fetch, "basis", |world, scene| {
+        row(
+            "an entry that its publisher signed for another log",
+            Way::FetchRelease,
+            "log",
+            |world, scene| {
+                let leaf = world.sign(&resigned(&scene.site, |release| {
+                    release.place.log = Origin::of_publisher(&name(OTHER));
+                }));
+                replaced(world, scene, leaf);
+            },
+        ),
+        row("an entry whose basis lies ahead of it", Way::FetchRelease, "basis", |world, scene| {
             let leaf = world.sign(&resigned(&scene.site, |release| release.place.basis.size += 1_000));
             replaced(world, scene, leaf);
         }),
-        row("an entry that says other than the manifest", Way::Fetch, "manifest", |world, scene| {
+        row("an entry that says other than the manifest", Way::FetchRelease, "manifest", |world, scene| {
             let leaf = world.sign(&resigned(&scene.site, |release| release.license = "0BSD".into()));
             replaced(world, scene, leaf);
         }),
-        row("an entry that signs other files than the archive's", Way::Fetch, "archive", |world, scene| {
-            let other = parse_index_file(scene.site.read("index/north.example/notes.jsonl")).expect("lines");
-            let contents = other[0].contents;
-            let mut statement = last_statement(&scene.site);
-            release_of(&mut statement).contents = contents;
-            let leaf = world.sign(&statement);
-            replaced(world, scene, leaf);
-        }),
-        row("a snapshot shown as a release", Way::Fetch, "signature", |world, scene| {
+        row(
+            "an entry that signs other files than the archive's",
+            Way::FetchRelease,
+            "archive",
+            |world, scene| {
+                let other =
+                    parse_index_file(scene.site.read("index/north.example/notes.jsonl")).expect("lines");
+                let contents = other[0].contents;
+                let mut statement = last_statement(&scene.site);
+                release_of(&mut statement).contents = contents;
+                let leaf = world.sign(&statement);
+                replaced(world, scene, leaf);
+            },
+        ),
+        row("a snapshot shown as a release", Way::FetchRelease, "signature", |world, scene| {
             let leaf = scene.site.leaves(LOG).pop().expect("a log has leaves");
             replaced(world, scene, leaf);
         }),
@@ -282,7 +318,7 @@ fn snapshots() -> Vec<Row> {
         forged.write_index(&mut scene.site, PUBLISHER, &files);
     }
     vec![
-        row("a snapshot's bytes", Way::Fetch, "inclusion", |_, scene| {
+        row("a snapshot's bytes", Way::FetchAll, "inclusion", |_, scene| {
             scene.site.change_index_proof(INDEX_PROOF, |proof| {
                 let leaf = proof.snapshot.extra.as_mut().expect("it carries the snapshot");
                 let digit = leaf.len() - 2;
@@ -318,6 +354,12 @@ fn histories() -> Vec<Row> {
         }),
         row("a rolled-back commons", Way::Update, "consistency", |world, scene| {
             scene.site.take_from(&world.early, "commons/");
+        }),
+        row("a tile that should connect two heads", Way::UpdateFromEarly, "consistency", |world, scene| {
+            // Nothing else is new to the victim.
+            scene.site.take_from(&world.early, "commons/");
+            let tile = format!("{LOG}/tile/0/000.p/{}", world.late.leaves(LOG).len());
+            scene.site.change(&tile, |bytes| bytes[40] ^= 1);
         }),
         row("a second history of a log", Way::Update, "consistency", |world, scene| {
             second_history(world, scene, 1);
@@ -560,7 +602,7 @@ fn clones() -> Vec<Row> {
             leaves.push(snapshot(leaves.len() as u64, world.now, &files));
             write(world, scene, &world.log_keys, LOG, leaves);
         }),
-        row("a release published twice in a clone", Way::Audit, "right", |world, scene| {
+        row("a release published twice in a clone", Way::Audit, "index", |world, scene| {
             let mut leaves = world.late.leaves(LOG);
             leaves.push(world.sign(&resigned(&scene.site, |release| release.license = "0BSD".into())));
             let files = [file(&scene.site, "case"), file(&scene.site, "notes")];
@@ -577,9 +619,12 @@ fn clones() -> Vec<Row> {
             leaves.push(snapshot(leaves.len() as u64, world.now, &files));
             write(world, scene, &world.log_keys, LOG, leaves);
         }),
-        row("a git object's byte", Way::Audit, "index", |_, scene| {
-            // What git itself would notice, if it were asked to.
-            change_object(&scene.room.work().join(CLONE));
+        row("an entry missing in a clone", Way::Audit, "inclusion", |_, scene| {
+            remove(&scene.room.work().join(CLONE).join(leaf_path(LOG, 1)));
+            commit(scene);
+        }),
+        row("a git object with other bytes under its name", Way::Audit, "inclusion", |_, scene| {
+            replace_object(&scene.room.work().join(CLONE), &leaf_path(LOG, 1));
         }),
     ]
 }
@@ -597,19 +642,30 @@ fn second_history(world: &World, scene: &mut Scene, more: usize) {
     forged.write_index(&mut scene.site, PUBLISHER, &files);
 }
 
-/// Replaces one byte in the middle of the largest pack.
-fn change_object(clone: &std::path::Path) {
-    let dir = clone.join(".git/objects/pack");
-    let packs = std::fs::read_dir(&dir).expect("a clone has packs");
-    let largest = packs
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|end| end == "pack"))
-        .max_by_key(|path| path.metadata().map_or(0, |pack| pack.len()))
-        .expect("a clone has a pack");
-    let mut bytes = std::fs::read(&largest).expect("a pack can be read");
-    flip_middle(&mut bytes);
-    remove(&largest); // git makes packs read-only
-    std::fs::write(&largest, bytes).expect("the clone is writable");
+/// Puts other bytes where a clone keeps the object of a file, under the object's old name.
+fn replace_object(clone: &std::path::Path, path: &str) {
+    let git = Git::at(clone);
+    let pack_dir = clone.join(".git/objects/pack");
+    let aside = tempfile::tempdir().expect("a temporary folder");
+    // Packed objects are made loose, so that one of them can be replaced.
+    for entry in std::fs::read_dir(&pack_dir).expect("a clone has packs") {
+        let from = entry.expect("a listing").path();
+        std::fs::copy(&from, aside.path().join(from.file_name().expect("a name"))).expect("space for a pack");
+        remove(&from);
+    }
+    for entry in std::fs::read_dir(aside.path()).expect("the copies") {
+        let path = entry.expect("a listing").path();
+        if path.extension().is_some_and(|end| end == "pack") {
+            let pack = std::fs::File::open(&path).expect("a pack");
+            let mut command = git.command(&["unpack-objects", "-q"]);
+            assert!(command.stdin(pack).status().is_ok_and(|status| status.success()), "{}", path.display());
+        }
+    }
+    let loose = |id: &str| clone.join(".git/objects").join(&id[..2]).join(&id[2..]);
+    let original = loose(&git.run(&["rev-parse", &format!("HEAD:{path}")]));
+    let other = loose(&git.run(&["rev-parse", "HEAD:README.md"]));
+    remove(&original);
+    std::fs::copy(other, original).expect("the clone is writable");
 }
 
 fn name(text: &str) -> PublisherName {

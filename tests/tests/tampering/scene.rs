@@ -12,14 +12,19 @@ use crate::world::{World, project_manifest};
 /// What a victim does when the attack reaches it, and what it knew before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Way {
-    /// `brick fetch`, twice: by somebody who has seen the same heads and locked, and by somebody who only pinned the root.
-    Fetch,
+    /// `brick fetch`, twice: by somebody who has seen the same heads and locked, but has nothing in the cache, and by
+    /// somebody who only pinned the root.
+    FetchAll,
+    /// The same, but the first has the index in the cache, and only releases to fetch.
+    FetchRelease,
     /// `brick fetch` by somebody who only pinned the root.
     FetchFirst,
     /// `brick fetch --locked` where everything is in the cache.
     FetchLocked,
-    /// `brick update` by somebody who has seen newer heads.
+    /// `brick update` by somebody who has seen the newest heads.
     Update,
+    /// `brick update` by somebody who has seen the heads before those.
+    UpdateFromEarly,
     /// `brick commons trust` from nothing.
     Trust,
     /// `brick verify ARCHIVE --proof FILE` by somebody who only pinned the root.
@@ -69,14 +74,20 @@ impl Scene {
         let mut args: Vec<String> = Vec::new();
         let mut command = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
         match way {
-            Way::Fetch | Way::FetchFirst if is_first => {
+            Way::FetchAll | Way::FetchRelease | Way::FetchFirst if is_first => {
                 folder::copy(&world.pinned, &home);
                 room.write("brick.toml", project_manifest());
                 command(&["fetch"]);
             }
-            Way::Fetch | Way::FetchFirst => {
+            Way::FetchAll | Way::FetchRelease | Way::FetchFirst => {
                 folder::copy(&world.seen, &home);
-                remove(&home.join(".brick/cache"));
+                let cache = home.join(".brick/cache");
+                if way == Way::FetchRelease {
+                    remove(&cache.join("blobs"));
+                    remove(&cache.join("commons.example/proofs"));
+                } else {
+                    remove(&cache);
+                }
                 folder::copy(&world.project, &work);
                 command(&["fetch", "--locked"]);
             }
@@ -87,6 +98,11 @@ impl Scene {
             }
             Way::Update => {
                 folder::copy(&world.seen, &home);
+                folder::copy(&world.project, &work);
+                command(&["update"]);
+            }
+            Way::UpdateFromEarly => {
+                folder::copy(&world.seen_early, &home);
                 folder::copy(&world.project, &work);
                 command(&["update"]);
             }

@@ -51,6 +51,8 @@ pub struct World {
     pub pinned: PathBuf,
     /// A home that resolved, fetched and vendored from `late`; its project, vendored, lies in `project`.
     pub seen: PathBuf,
+    /// A home that did the same with `early`.
+    pub seen_early: PathBuf,
     /// A project that requires `case`, with lockfile and vendored bricks.
     pub project: PathBuf,
     _dir: tempfile::TempDir,
@@ -121,7 +123,8 @@ impl World {
             }
         });
 
-        let (pinned, seen, project) = adopt(dir.path(), &runtime, &late, &root_sha256);
+        let [pinned, seen, project] = adopt(&dir.path().join("late"), &runtime, &late, &root_sha256);
+        let [_, seen_early, _] = adopt(&dir.path().join("early"), &runtime, &early, &root_sha256);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
         Self {
             runtime,
@@ -136,6 +139,7 @@ impl World {
             now,
             pinned,
             seen,
+            seen_early,
             project,
             _dir: dir,
         }
@@ -228,7 +232,7 @@ fn wait_for_git(url: &str, clone: &Path, site: &Site) {
 
 /// An honest adopter: pins the root, requires `case`, resolves, fetches and vendors it. Returns the home with only the
 /// pin, the home afterwards, and the project.
-fn adopt(dir: &Path, runtime: &Runtime, site: &Site, root_sha256: &str) -> (PathBuf, PathBuf, PathBuf) {
+fn adopt(dir: &Path, runtime: &Runtime, site: &Site, root_sha256: &str) -> [PathBuf; 3] {
     let served = site.clone().serve(runtime);
     let room = Room::new();
     done(&room, &["commons", "trust", &served.url, "--root-sha256", root_sha256]);
@@ -243,7 +247,7 @@ fn adopt(dir: &Path, runtime: &Runtime, site: &Site, root_sha256: &str) -> (Path
     done(&room, &["--registry", &served.url, "fetch"]);
     done(&room, &["--registry", &served.url, "vendor", "--locked"]);
     done(&room, &["verify"]);
-    (pinned, copied("seen", &home), copied("project", &room.work()))
+    [pinned, copied("seen", &home), copied("project", &room.work())]
 }
 
 /// The manifest of a brick that requires `case`.
