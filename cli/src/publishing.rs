@@ -143,7 +143,9 @@ fn kept_entry(
     if same == entry.statement {
         return Ok(Some(bytes));
     }
-    ctx.note(format_args!("an earlier try said something else and was never acknowledged; this one takes its place"));
+    ctx.note(format_args!(
+        "an earlier try said something else and was never acknowledged; this one takes its place"
+    ));
     Ok(None)
 }
 
@@ -184,9 +186,9 @@ fn sign(
         .and_then(|entry| entry.verify(record))
         .and_then(|signed| authorise(&signed, &position))
         .map_err(|err| {
-            Failure::yours("this entry would not count").because(&err).help(
-                "choose another key with `--key`, or have the publisher's record changed by its owners",
-            )
+            Failure::yours("this entry would not count")
+                .because(&err)
+                .help("choose another key with `--key`, or have the publisher's record changed by its owners")
         })?;
     Ok(entry)
 }
@@ -195,9 +197,9 @@ fn sign(
 fn not_taken(ctx: &Context, pending: &std::path::Path, err: &AskError) -> Failure {
     let failure = asked(err);
     let AskError::Problem { status, problem, .. } = err else {
-        return failure.reason("the signed entry is kept; whether it was logged is not known").help(
-            "run the same command again: it sends the same entry, which is harmless if it was logged",
-        );
+        return failure
+            .reason("the signed entry is kept; whether it was logged is not known")
+            .help("run the same command again: it sends the same entry, which is harmless if it was logged");
     };
     let for_good = (400..500).contains(status) && !matches!(status, 408 | 421 | 425 | 429);
     if !for_good {
@@ -210,10 +212,11 @@ fn not_taken(ctx: &Context, pending: &std::path::Path, err: &AskError) -> Failur
         ProblemType::Conflict => {
             failure.help("a published version never changes: raise `version`, then publish again")
         }
-        ProblemType::UnauthorisedKey => {
-            failure.help("choose another key with `--key`, or have the publisher's record changed by its owners")
+        ProblemType::UnauthorisedKey => failure
+            .help("choose another key with `--key`, or have the publisher's record changed by its owners"),
+        ProblemType::TooLarge => {
+            failure.help("leave out what readers do not need with `exclude` in `[brick]`")
         }
-        ProblemType::TooLarge => failure.help("leave out what readers do not need with `exclude` in `[brick]`"),
         ProblemType::StaleBasis => {
             failure.help("tell the commons' stewards: the registry's log is not the one that was seen before")
         }

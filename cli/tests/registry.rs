@@ -14,7 +14,9 @@ fn a_service_is_resolved_fetched_vendored_and_verified_from_a_registry_that_is_n
 
     machine.ok(&["update"]);
     let lock = machine.read("brick.lock");
-    for line in ["mid.example/bins", "mid.example/address 1.1.0", "south.example/notify 2.0.0", "mid.example/log"] {
+    for line in
+        ["mid.example/bins", "mid.example/address 1.1.0", "south.example/notify 2.0.0", "mid.example/log"]
+    {
         assert!(lock.contains(line), "{line}: {lock}");
     }
     let tree = machine.ok(&["tree"]);
@@ -91,7 +93,10 @@ fn requirements_are_added_and_removed_and_near_names_told() {
     machine.ok(&["add", "mid.example/address@1", "-F", "uprn", "--step", "find the house"]);
     let service = machine.read("service.toml");
     assert!(service.starts_with(SERVICE.trim_end()), "{service}");
-    assert!(service.contains("step = \"find the house\"") && service.contains("# The first step."), "{service}");
+    assert!(
+        service.contains("step = \"find the house\"") && service.contains("# The first step."),
+        "{service}"
+    );
     assert!(machine.read("brick.lock").contains("features = [\"uprn\"]"));
     machine.fails(&["remove", "mid.example/addresss"], 1, &["does not require", "mid.example/address?"]);
     machine.ok(&["remove", "mid.example/address"]);
@@ -106,7 +111,11 @@ fn requirements_are_added_and_removed_and_near_names_told() {
         "manifest = 1\n[brick]\nname = \"own.example/thing\"\nversion = \"0.1.0\"\nkind = \"component\"\nmaturity = \"alpha\"\nlicense = \"MIT\"\n[text.en]\ntitle = \"Thing\"\n\n[requires]\n# nothing yet\n",
     );
     machine.ok(&["add", "mid.example/bins"]);
-    assert!(machine.read("brick.toml").contains("\"mid.example/bins\" = \"2.1.0\""), "{}", machine.read("brick.toml"));
+    assert!(
+        machine.read("brick.toml").contains("\"mid.example/bins\" = \"2.1.0\""),
+        "{}",
+        machine.read("brick.toml")
+    );
     assert!(machine.read("brick.lock").contains("south.example/notify 2.0.0"));
 }
 
@@ -116,19 +125,29 @@ fn statuses_are_told_and_yanked_releases_are_not_newly_chosen() {
     let machine = Machine::trusting(&world, &world.url(0));
     machine.write("service.toml", SERVICE);
     machine.ok(&["update"]);
-    world.set_status("mid.example/address", "1.1.0", ReleaseStatus::Yanked, Some(("mid.example/address", "=1.0.0")));
+    world.set_status(
+        "mid.example/address",
+        "1.1.0",
+        ReleaseStatus::Yanked,
+        Some(("mid.example/address", "=1.0.0")),
+    );
     world.set_status("south.example/notify", "2.0.0", ReleaseStatus::Deprecated, None);
     world.settle();
     // Locked work goes on; an audit says so.
     machine.ok(&["fetch", "--locked"]);
     let ended = machine.fails(&["audit", "--lock"], 1, &["1 locked release should be replaced"]);
-    assert!(ended.stdout.contains("mid.example/address 1.1.0 is yanked; use mid.example/address =1.0.0"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("mid.example/address 1.1.0 is yanked; use mid.example/address =1.0.0"),
+        "{}",
+        ended.stdout
+    );
     let ended = machine.run(&["update"]);
     assert!(ended.stderr.contains("1.1.0 -> 1.0.0"), "{}", ended.stderr);
     assert!(ended.stderr.contains("south.example/notify 2.0.0 is deprecated"), "{}", ended.stderr);
     let info = machine.ok(&["info", "mid.example/address"]);
     assert!(info.contains("The address") && info.contains("1.1.0 (yanked)"), "{info}");
-    let info: serde_json::Value = serde_json::from_str(&machine.ok(&["info", "mid.example/address", "--json"])).unwrap();
+    let info: serde_json::Value =
+        serde_json::from_str(&machine.ok(&["info", "mid.example/address", "--json"])).unwrap();
     assert_eq!(info["releases"].as_array().unwrap().len(), 2);
     let found = machine.ok(&["search", "mid.example/a"]);
     assert!(found.contains("mid.example/address 1.0.0"), "{found}");
@@ -140,8 +159,7 @@ fn an_archive_is_verified_offline_with_its_proof() {
     let machine = Machine::trusting(&world, &world.url(0));
     machine.write("service.toml", SERVICE);
     machine.ok(&["vendor"]);
-    let packed =
-        brick_cli::package::package(&world.dir.path().join("make/mid.example/bins-2.1.0")).unwrap();
+    let packed = brick_cli::package::package(&world.dir.path().join("make/mid.example/bins-2.1.0")).unwrap();
     std::fs::write(machine.work().join("bins.brick"), &packed.archive).unwrap();
     let proof = "bricks/mid.example/bins.tlog-proof";
     let said = machine.ok(&["verify", "bins.brick", "--proof", proof, "--offline"]);
@@ -186,7 +204,11 @@ fn what_is_missing_is_said_with_the_next_step() {
     machine.fails(&["update", "--offline"], 1, &["nothing fits"]);
     machine.fails(&["--registry", "ftp://x", "update"], 2, &["not a registry's address"]);
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    machine.fails(&["--registry", &format!("http://127.0.0.1:{port}"), "update"], 4, &["nothing listens there"]);
+    machine.fails(
+        &["--registry", &format!("http://127.0.0.1:{port}"), "update"],
+        4,
+        &["nothing listens there"],
+    );
     let liar = Liar::before(&world, 0);
     liar.lie(|_, _, _| (200, b"<html>Please log in</html>".to_vec()));
     machine.fails(&["--registry", &liar.url, "update"], 4, &["does not answer as a registry does"]);

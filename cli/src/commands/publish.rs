@@ -63,10 +63,19 @@ pub fn run(ctx: &Context, args: &PublishArgs) -> Result<(), Failure> {
     let version = published.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     match (published.published, published.index) {
         (true, Some(index)) if published.already => {
-            ctx.status("Found", format_args!("{}{version}: published before, entry {index} of {}", published.name, published.log));
+            ctx.status(
+                "Found",
+                format_args!(
+                    "{}{version}: published before, entry {index} of {}",
+                    published.name, published.log
+                ),
+            );
         }
         (true, Some(index)) => {
-            ctx.status("Published", format_args!("{}{version}: entry {index} of {}", published.name, published.log));
+            ctx.status(
+                "Published",
+                format_args!("{}{version}: entry {index} of {}", published.name, published.log),
+            );
         }
         _ => ctx.status("Checked", format_args!("{}{version}: signed, nothing was sent", published.name)),
     }

@@ -98,7 +98,9 @@ pub fn run(ctx: &Context, args: &YankArgs) -> Result<(), Failure> {
     let what = format!("{name} {}", said.join(", "));
     let question = if args.undo { format!("Take the yank of {what} back?") } else { format!("Yank {what}?") };
     if !args.dry_run && !args.yes && ctx.can_ask() && !ctx.confirm(&question)? {
-        return Err(Failure::yours("nothing was said").help("run it again when you agree; `--yes` does not ask"));
+        return Err(
+            Failure::yours("nothing was said").help("run it again when you agree; `--yes` does not ask")
+        );
     }
     let statement = |place: LogPlace| {
         let predicate = Status {

@@ -140,7 +140,8 @@ impl Session<'_> {
             Refused::caused(Step::Checkpoint, format!("the head of {origin} is malformed"), err)
         })?;
         let kept = self.folded.note.clone();
-        let kept_size = kept.as_ref().and_then(|note| Checkpoint::parse(&note.text).ok()).map_or(0, |c| c.size);
+        let kept_size =
+            kept.as_ref().and_then(|note| Checkpoint::parse(&note.text).ok()).map_or(0, |c| c.size);
         if offered.size < kept_size {
             return Err(Trouble::NotYet(rolled_back(origin.as_str(), offered.size, kept_size)));
         }
@@ -339,12 +340,7 @@ pub(crate) fn trust(
         .next()
         .unwrap_or_default();
     let commons = Commons::begin(&leaf, &brick_trust::Pin { root_sha256 }).map_err(|err| refused(&err))?;
-    let pin = Pin {
-        v: 1,
-        origin: commons.origin(),
-        root_sha256,
-        urls: vec![client.base().to_string()],
-    };
+    let pin = Pin { v: 1, origin: commons.origin(), root_sha256, urls: vec![client.base().to_string()] };
     // All of it is checked before any of it is trusted.
     let store = Store::new(ctx.home(), pin.clone());
     let mut session = Session {

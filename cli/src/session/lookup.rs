@@ -291,7 +291,10 @@ fn parse_lines(name: &FullName, file: Option<&[u8]>, size: u64) -> Result<Option
         None => Ok(Some(lines)),
         Some(line) => Err(Refused::new(
             Step::Index,
-            format!("the index file of {name} holds a line about {} {}, entry {}", line.name, line.vers, line.entry),
+            format!(
+                "the index file of {name} holds a line about {} {}, entry {}",
+                line.name, line.vers, line.entry
+            ),
         )),
     }
 }

@@ -148,8 +148,9 @@ pub(crate) fn choose_pin(ctx: &Context, lock: Option<&Lockfile>) -> Result<Pin, 
         };
     }
     match (pins.pop(), pins.len()) {
-        (None, _) => Err(Failure::yours("no commons is trusted on this machine yet")
-            .help("run `brick commons trust URL --root-sha256 HEX`, with the digest that the commons publishes")),
+        (None, _) => Err(Failure::yours("no commons is trusted on this machine yet").help(
+            "run `brick commons trust URL --root-sha256 HEX`, with the digest that the commons publishes",
+        )),
         (Some(pin), 0) => Ok(pin),
         (Some(last), _) => {
             let names: Vec<_> = pins.iter().map(|pin| pin.origin.domain().to_string()).collect();
@@ -256,9 +257,10 @@ impl Store {
         let leaves = files::read_if_there(&self.trust("commons/leaves"), MAX_COMMONS_BYTES)?;
         let note = files::read_if_there(&self.trust("commons/checkpoint"), MAX_NOTE_BYTES as u64)?;
         let note = match note {
-            Some(bytes) => Some(Note::parse(&bytes).map_err(|err| {
-                damaged(&self.trust("commons/checkpoint")).because(&err)
-            })?),
+            Some(bytes) => Some(
+                Note::parse(&bytes)
+                    .map_err(|err| damaged(&self.trust("commons/checkpoint")).because(&err))?,
+            ),
             None => None,
         };
         Ok((leaves.as_deref().and_then(split_leaves).unwrap_or_default(), note))

@@ -73,7 +73,10 @@ pub(super) fn run(ctx: &Context, args: &SubmitArgs) -> Result<(), Failure> {
     if args.json {
         let payload = envelope.payload_digest();
         let already = !is_new || receipt.duplicate;
-        return ctx.json("commons-submit", &Submitted { log: receipt.log.to_string(), index: receipt.index, already, payload });
+        return ctx.json(
+            "commons-submit",
+            &Submitted { log: receipt.log.to_string(), index: receipt.index, already, payload },
+        );
     }
     Ok(())
 }
@@ -109,7 +112,9 @@ fn host(session: &Session<'_>) -> Result<Client, Failure> {
     let chosen = session.online()?;
     let urls = session.commons().commons_host().map(|registry| registry.urls.clone()).unwrap_or_default();
     match urls.first() {
-        Some(url) if !urls.iter().any(|url| new_client(url).is_ok_and(|client| client.base() == chosen.base())) => {
+        Some(url)
+            if !urls.iter().any(|url| new_client(url).is_ok_and(|client| client.base() == chosen.base())) =>
+        {
             new_client(url)
         }
         _ => Ok(chosen.clone()),
@@ -134,7 +139,13 @@ fn verify(
             format!("the registry acknowledges another entry of {origin} than the one that was sent"),
         ));
     }
-    check_inclusion(proof.index, checkpoint.size, &leaf_hash(leaf), &proof.path, &checkpoint.root).map_err(|err| {
-        Refused::caused(Step::Inclusion, format!("the entry is not leaf {} of {origin}", proof.index), err)
-    })
+    check_inclusion(proof.index, checkpoint.size, &leaf_hash(leaf), &proof.path, &checkpoint.root).map_err(
+        |err| {
+            Refused::caused(
+                Step::Inclusion,
+                format!("the entry is not leaf {} of {origin}", proof.index),
+                err,
+            )
+        },
+    )
 }

@@ -39,9 +39,12 @@ pub(super) fn publish<'a>(
         logged_release(&session, &desk.record, &desk.home, &brick.name, &brick.version)?
     {
         if logged.archive.sha256 != packed.digest() {
-            return Err(Failure::yours(format!("{} {} is published already, with other contents", brick.name, brick.version))
-                .reason(format!("published is {}, here is {}", logged.archive.sha256, packed.digest()))
-                .help("a published version never changes: raise `version`, then publish again"));
+            return Err(Failure::yours(format!(
+                "{} {} is published already, with other contents",
+                brick.name, brick.version
+            ))
+            .reason(format!("published is {}, here is {}", logged.archive.sha256, packed.digest()))
+            .help("a published version never changes: raise `version`, then publish again"));
         }
         return Ok(Published { published: true, already: true, index: Some(index), ..published });
     }
