@@ -164,7 +164,7 @@ impl Session<'_> {
             Some(proof) => proof,
             None => {
                 let ask = async |client: Client| client.proof(&brick.name, &brick.version).await;
-                self.from_any(brick, ask)
+                self.ask_any(brick, ask)
                     .await?
                     .ok_or_else(|| not_had(self, &format!("the proof of {what}")))?
             }
@@ -190,11 +190,11 @@ impl Session<'_> {
             Some(bytes) => Ok(Some(bytes)),
             None => client.blob(&brick.cksum, max_bytes).await,
         };
-        self.from_any(brick, ask).await
+        self.ask_any(brick, ask).await
     }
 
     /// Asks the registries that may have something of a release until one has it. One that is down is passed over.
-    async fn from_any<T>(
+    async fn ask_any<T>(
         &self,
         brick: &LockedBrick,
         ask: impl AsyncFn(Client) -> Result<Option<T>, AskError>,

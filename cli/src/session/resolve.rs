@@ -185,7 +185,7 @@ impl Session<'_> {
 
     fn nothing_fits(&mut self, explanation: &Explanation, look: Look) -> Failure {
         let failure = Failure::yours(format!("nothing fits the requirements of {}", explanation.root))
-            .detail(explanation.to_string());
+            .detail(format!("{explanation}\n"));
         let unknown: BTreeSet<&FullName> = explanation
             .reasons
             .iter()
@@ -350,13 +350,13 @@ fn would_change(old: Option<&Lockfile>, new: &Lockfile) -> Failure {
     let lines: Vec<String> = changes(Some(old), new)
         .iter()
         .map(|change| match change {
-            Change::Added(name, version) => format!("  + {name} {version}"),
-            Change::Removed(name, version) => format!("  - {name} {version}"),
-            Change::Moved(name, from, to) => format!("  {name} {from} -> {to}"),
+            Change::Added(name, version) => format!("  + {name} {version}\n"),
+            Change::Removed(name, version) => format!("  - {name} {version}\n"),
+            Change::Moved(name, from, to) => format!("  {name} {from} -> {to}\n"),
         })
         .collect();
     Failure::yours(format!("{LOCK_FILE} would change, and `--locked` forbids it"))
-        .detail(lines.join("\n"))
+        .detail(lines.concat())
         .help("run it without `--locked` to accept the change, and look at the difference")
 }
 

@@ -169,7 +169,14 @@ impl World {
         let statement = Statement::new(vec![(brick.to_string(), subject)], predicate);
         let mut envelope = Envelope::unsigned(STATEMENT_PAYLOAD_TYPE, statement.to_bytes());
         envelope.sign(&member.officer).unwrap();
-        self.commons.client(member.home).publish(envelope.to_bytes(), blobs).await.unwrap().0
+        let receipt = self.commons.client(member.home).publish(envelope.to_bytes(), blobs).await.unwrap().0;
+        // The registry's own view follows its log a moment later.
+        let origin = Origin::of_publisher(&brick.publisher);
+        let registry = &self.commons.servers[member.home].registry;
+        while registry.head(&origin).is_none_or(|head| head.size <= receipt.index) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        receipt
     }
 
     /// The program's surroundings for somebody who asks `registry` and trusts nothing yet.
@@ -300,6 +307,17 @@ impl Machine {
         machine
     }
 
+    /// Another machine with the same files.
+    pub fn twin(&self) -> Self {
+        let twin = Self::new(&self.registry);
+        for (path, bytes) in self.files() {
+            let path = twin.dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        twin
+    }
+
     pub fn home(&self) -> PathBuf {
         self.dir.path().join("home")
     }
@@ -321,7 +339,8 @@ impl Machine {
     pub fn run(&self, args: &[&str]) -> Ended {
         let env =
             [("BRICK_HOME", self.home().into_os_string()), ("BRICK_REGISTRY", self.registry.clone().into())];
-        let (surroundings, captured) = brick_cli::Surroundings::captured(self.work(), env);
+        let (mut surroundings, captured) = brick_cli::Surroundings::captured(self.work(), env);
+        surroundings.now = now;
         let code = brick_cli::run(
             std::iter::once("brick").chain(args.iter().copied()).map(Into::into),
             surroundings,
@@ -347,7 +366,7 @@ impl Machine {
         ended
     }
 
-    /// Every file below the home and the working folder, with its bytes.
+    /// Every file of the home and the working folder, by its path from the machine's top, with its bytes.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.dir.path().to_owned()];
@@ -356,7 +375,10 @@ impl Machine {
                 let path = entry.unwrap().path();
                 match path.is_dir() {
                     true => folders.push(path),
-                    false => drop(files.insert(path.clone(), std::fs::read(&path).unwrap())),
+                    false => {
+                        let relative = path.strip_prefix(self.dir.path()).unwrap().to_owned();
+                        files.insert(relative, std::fs::read(&path).unwrap());
+                    }
                 }
             }
         }

@@ -162,7 +162,8 @@ pub(super) fn run(ctx: &Context, args: &AdmitArgs) -> Result<(), Failure> {
     drafts::write(&ctx.path(&path), &draft)?;
     ctx.status("Drafted", format_args!("the record of {id} in {}", path.display()));
     let registrars = session.commons().root().registrars.clone();
-    let description = drafts::describe(&draft, &said, Some(&registrars), &drafts::key_names(ctx));
+    let deciders = drafts::deciders(ctx, &said);
+    let description = drafts::describe(&draft, &said, deciders.as_deref(), &drafts::key_names(ctx));
     ctx.talk_block(&description.lines().join("\n"));
     ctx.note(format_args!(
         "next, {} of {} registrars run `brick commons sign {1}`, then somebody runs `brick commons submit {1}`",
