@@ -4,10 +4,10 @@
 
 #[path = "guides/commons.rs"]
 mod commons;
-#[path = "docs/pages.rs"]
-mod pages;
 #[path = "guides/page.rs"]
 mod page;
+#[path = "docs/page_text.rs"]
+mod page_text;
 
 use brick_schemas::predicate::PublisherKind;
 use commons::Background;

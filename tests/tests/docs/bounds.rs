@@ -35,7 +35,9 @@ fn bounds_of(folder: &str) -> Vec<Bound> {
                 doc.push(words.trim());
                 continue;
             }
-            let named = ["pub const ", "pub(super) const ", "pub(crate) const ", "const "].iter().find_map(|start| line.strip_prefix(start));
+            let named = ["pub const ", "pub(super) const ", "pub(crate) const ", "const "]
+                .iter()
+                .find_map(|start| line.strip_prefix(start));
             if let Some((name, rest)) = named.and_then(|rest| rest.split_once(": "))
                 && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
                 && let Some((_, expression)) = rest.split_once(" = ")
@@ -43,7 +45,9 @@ fn bounds_of(folder: &str) -> Vec<Bound> {
                 found.push(Bound {
                     name: name.to_owned(),
                     expression: expression.trim_end_matches(';').to_owned(),
-                    what: if line.starts_with("pub ") || folder.ends_with("schemas/src") && shown(&file).contains("archive/limits") {
+                    what: if line.starts_with("pub ")
+                        || folder.ends_with("schemas/src") && shown(&file).contains("archive/limits")
+                    {
                         doc.join(" ")
                     } else {
                         String::new()
@@ -64,7 +68,8 @@ pub fn table() -> String {
     let all: Vec<&Bound> = crates.iter().flat_map(|(_, bounds)| bounds).collect();
     let mut table = String::new();
     for (what, bounds) in &crates {
-        writeln!(table, "### {what}\n\n| bound | value | what |\n|---|---|---|").expect("writing to a string");
+        writeln!(table, "### {what}\n\n| bound | value | what |\n|---|---|---|")
+            .expect("writing to a string");
         for bound in bounds.iter().filter(|bound| bound.name.starts_with("MAX_") && !bound.what.is_empty()) {
             let value = evaluate(&bound.expression, &|name| {
                 // A constant may pass on one of its own name from elsewhere; otherwise its own file comes first, then its
@@ -77,7 +82,13 @@ pub fn table() -> String {
             });
             let words = bound.what.replace(['[', ']'], "").replace('|', "\\|");
             let file = &bound.file;
-            writeln!(table, "| [`{}`](../../{file}) | {} | {words} |", bound.name, spelled(&bound.name, value)).expect("writing to a string");
+            writeln!(
+                table,
+                "| [`{}`](../../{file}) | {} | {words} |",
+                bound.name,
+                spelled(&bound.name, value)
+            )
+            .expect("writing to a string");
         }
         table.push('\n');
     }
@@ -212,7 +223,10 @@ fn the_table_of_bounds_has_the_values_of_the_compiled_constants() {
         ("MAX_INDEX_FILE_BYTES", brick_index::follow::MAX_INDEX_FILE_BYTES as u64),
     ] {
         let start = format!("| [`{name}`]");
-        let row = table.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row for {name}"));
+        let row = table
+            .lines()
+            .find(|line| line.starts_with(&start))
+            .unwrap_or_else(|| panic!("no row for {name}"));
         assert!(row.contains(&format!("| {} |", spelled(name, value.into()))), "{name} is {value}: {row}");
     }
 }

@@ -12,7 +12,7 @@ use brick_trust::key::{public_of_key_file, write_key_file};
 use tokio::runtime::Runtime;
 
 use crate::page::Errand;
-use crate::pages::top;
+use crate::page_text::top;
 
 /// The registries; the first hosts the commons log and those who are admitted by a page.
 const REGISTRIES: [&str; 3] =
@@ -36,10 +36,14 @@ impl Background {
         let runtime = Runtime::new().expect("a runtime");
         let commons = runtime.block_on(async {
             let ids = REGISTRIES.map(name);
-            let mut commons =
-                ceremony::found(&dir.path().join("registries"), &name("commons.example"), &ids, SYNC_INTERVAL)
-                    .await
-                    .expect("a commons");
+            let mut commons = ceremony::found(
+                &dir.path().join("registries"),
+                &name("commons.example"),
+                &ids,
+                SYNC_INTERVAL,
+            )
+            .await
+            .expect("a commons");
             for (publisher, home) in PUBLISHERS {
                 commons.admit(&name(publisher), PublisherKind::PublicBody, home).await.expect("admission");
             }
@@ -89,7 +93,8 @@ impl Background {
     /// Publishes a shipped example as its publisher would.
     fn publish(&self, example: &str) {
         let (publisher, folder) = example.split_once('/').expect("publisher and folder");
-        let member = self.commons.members.iter().find(|member| member.id.as_str() == publisher).expect("a member");
+        let member =
+            self.commons.members.iter().find(|member| member.id.as_str() == publisher).expect("a member");
         let home = self.dir.path().join("homes").join(publisher);
         let registry = self.commons.servers[member.home].url();
         let work = self.dir.path().join("examples").join(folder);

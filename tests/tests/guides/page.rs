@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use brick_tests::process::{Room, program};
 
-use crate::pages::{Block, blocks, read, shown, top};
+use crate::page_text::{Block, blocks, read, shown, top};
 
 /// Time that a whole page may take, however slow the machine.
 const TIME_LIMIT: Duration = Duration::from_secs(900);
@@ -43,7 +43,7 @@ impl Guide {
                 _ => None,
             })
             .collect();
-        for (at, line) in crate::pages::prose(&text) {
+        for (at, line) in crate::page_text::prose(&text) {
             let what = line.strip_prefix("<!-- meanwhile: ").and_then(|rest| rest.strip_suffix(" -->"));
             steps.extend(what.map(|what| (at, Step::Meanwhile(what.to_owned()))));
         }
@@ -77,8 +77,18 @@ impl Guide {
             match step {
                 Step::Run(block) => {
                     while !done.exists() {
-                        assert!(Instant::now() < deadline, "{}: took too long\n{}", self.at(block), self.printed(&told, at));
-                        assert!(group.is_running() || done.exists(), "{}: failed\n{}", self.at(block), self.printed(&told, at));
+                        assert!(
+                            Instant::now() < deadline,
+                            "{}: took too long\n{}",
+                            self.at(block),
+                            self.printed(&told, at)
+                        );
+                        assert!(
+                            group.is_running() || done.exists(),
+                            "{}: failed\n{}",
+                            self.at(block),
+                            self.printed(&told, at)
+                        );
                         std::thread::sleep(POLL);
                     }
                 }
@@ -90,7 +100,11 @@ impl Guide {
                 }
                 Step::Meanwhile(what) => {
                     while !begun.exists() {
-                        assert!(Instant::now() < deadline && group.is_running(), "{}: {what}", shown(&self.path));
+                        assert!(
+                            Instant::now() < deadline && group.is_running(),
+                            "{}: {what}",
+                            shown(&self.path)
+                        );
                         std::thread::sleep(POLL);
                     }
                     meanwhile(&Errand { what: what.clone(), home: room.home() });
@@ -117,7 +131,11 @@ impl Guide {
         for (at, step) in self.steps.iter().enumerate() {
             let wrote = match step {
                 Step::Run(block) => match block.value("ends") {
-                    None => write!(script, "{{\n{}}} >'{told}/{at}.out' 2>&1\n: >'{told}/{at}.done'\n", block.body),
+                    None => write!(
+                        script,
+                        "{{\n{}}} >'{told}/{at}.out' 2>&1\n: >'{told}/{at}.done'\n",
+                        block.body
+                    ),
                     Some(code) => write!(
                         script,
                         "set +e\n{{\n{}}} >'{told}/{at}.out' 2>&1\ncode=$?\nset -e\n\
@@ -167,7 +185,8 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let group = format!("-{}", self.child.borrow().id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(std::process::Stdio::null()).status();
+        let _ =
+            Command::new("kill").args(["-KILL", "--", &group]).stderr(std::process::Stdio::null()).status();
         let _ = self.child.borrow_mut().wait();
     }
 }
