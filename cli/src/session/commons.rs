@@ -152,9 +152,19 @@ impl Session<'_> {
             )
             .into());
         }
+        // The log's key may change with the entries that are fetched now, so that a head which its key of before did not
+        // sign can still be good; but it is to blame when there are no such entries.
+        let doubt = match self.folded.is_empty() {
+            true => None,
+            false => self.folded.rules().and_then(|rules| open_head(&note.to_bytes(), &rules)).err(),
+        };
         let mut next = self.folded.clone();
         while next.tree.len() < offered.size {
-            let leaves = client.entries(&LogPath::Commons, next.tree.len(), offered.size).await?;
+            let leaves =
+                match (client.entries(&LogPath::Commons, next.tree.len(), offered.size).await, &doubt) {
+                    (Err(_), Some(_)) => return Err(doubt.expect("there is one").into()),
+                    (leaves, _) => leaves?,
+                };
             if leaves.is_empty() {
                 return Err(Failure::network(format!("{} gives no entries", client.base())).into());
             }
@@ -181,7 +191,7 @@ impl Session<'_> {
             return Err(self.second_history(&origin, kept.as_ref().expect("it has a head"), &note)?.into());
         }
         head.demand_quorum(&rules, self.ctx.now()).map_err(Trouble::NotYet)?;
-        if !self.is_newer(kept.as_ref(), &head, &rules) {
+        if !self.folded.is_empty() && !self.is_newer(kept.as_ref(), &head, &rules) {
             next.note = kept;
         } else if self.store.keep_commons(kept.as_ref(), &next.leaves, &note)? {
             next.note = Some(note);
