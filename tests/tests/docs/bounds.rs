@@ -44,7 +44,9 @@ fn bounds_of(folder: &str) -> Vec<Bound> {
                 found.push(Bound {
                     name: name.to_owned(),
                     expression: expression.trim_end_matches(';').to_owned(),
-                    what: if line.starts_with("pub ") || folder.ends_with("schemas/src") && shown(&file).contains("archive/limits") {
+                    what: if line.starts_with("pub ")
+                        || folder.ends_with("schemas/src") && shown(&file).contains("archive/limits")
+                    {
                         doc.join(" ")
                     } else {
                         String::new()
@@ -68,7 +70,8 @@ pub fn table() -> String {
     }
     let mut table = String::new();
     for (what, bounds) in &crates {
-        writeln!(table, "### {what}\n\n| bound | value | what |\n|---|---|---|").expect("writing to a string");
+        writeln!(table, "### {what}\n\n| bound | value | what |\n|---|---|---|")
+            .expect("writing to a string");
         for bound in bounds.iter().filter(|bound| bound.name.starts_with("MAX_") && !bound.what.is_empty()) {
             let near: BTreeMap<&str, &str> = bounds
                 .iter()
@@ -78,7 +81,8 @@ pub fn table() -> String {
             let value = evaluate(&bound.expression, &|name| near.get(name).or(all.get(name)).copied());
             let words = bound.what.replace(['[', ']'], "").replace('|', "\\|");
             let file = &bound.file;
-            writeln!(table, "| [`{}`](../../{file}) | {} | {words} |", bound.name, spelled(value)).expect("writing to a string");
+            writeln!(table, "| [`{}`](../../{file}) | {} | {words} |", bound.name, spelled(value))
+                .expect("writing to a string");
         }
         table.push('\n');
     }
@@ -216,7 +220,10 @@ fn the_table_of_bounds_has_the_values_of_the_compiled_constants() {
         ("MAX_INDEX_FILE_BYTES", brick_index::follow::MAX_INDEX_FILE_BYTES as u64),
     ] {
         let start = format!("| [`{name}`]");
-        let row = table.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row for {name}"));
+        let row = table
+            .lines()
+            .find(|line| line.starts_with(&start))
+            .unwrap_or_else(|| panic!("no row for {name}"));
         assert!(row.contains(&format!("| {} |", spelled(value.into()))), "{name} is {value}: {row}");
     }
 }
