@@ -114,17 +114,22 @@ pub(crate) fn submit(
     let answer = session.wait(desk.home.publish(entry.clone(), blobs));
     let (receipt, proof) = match answer {
         Ok(answer) => answer,
-        Err(err) => return Err(not_taken(ctx, &pending, &err)),
+        Err(err) => return Err(not_taken(ctx, submission, &err)),
     };
     let acknowledged = receipt::verify(session, desk, &seen, &entry, &receipt, proof)?;
     receipt::keep(ctx, submission, &acknowledged)?;
-    match std::fs::remove_file(&pending) {
-        Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
-            ctx.detail("Kept", format_args!("{}: {err}", pending.display()));
-        }
-        _ => {}
-    }
+    forget_pending(ctx, &submission.publisher, &submission.stem);
     Ok(Some(acknowledged))
+}
+
+/// Forgets an entry that is in the log, or never will be.
+pub(crate) fn forget_pending(ctx: &Context, publisher: &PublisherName, stem: &str) {
+    let pending = pending_path(ctx, publisher, stem);
+    if let Err(err) = std::fs::remove_file(&pending)
+        && err.kind() != std::io::ErrorKind::NotFound
+    {
+        ctx.detail("Kept", format_args!("{}: {err}", pending.display()));
+    }
 }
 
 fn pending_path(ctx: &Context, publisher: &PublisherName, stem: &str) -> PathBuf {
@@ -143,7 +148,9 @@ fn kept_entry(
     if same == entry.statement {
         return Ok(Some(bytes));
     }
-    ctx.note(format_args!("an earlier try said something else and was never acknowledged; this one takes its place"));
+    ctx.note(format_args!(
+        "an earlier try said something else and was never acknowledged; this one takes its place"
+    ));
     Ok(None)
 }
 
@@ -184,36 +191,35 @@ fn sign(
         .and_then(|entry| entry.verify(record))
         .and_then(|signed| authorise(&signed, &position))
         .map_err(|err| {
-            Failure::yours("this entry would not count").because(&err).help(
-                "choose another key with `--key`, or have the publisher's record changed by its owners",
-            )
+            Failure::yours("this entry would not count")
+                .because(&err)
+                .help("choose another key with `--key`, or have the publisher's record changed by its owners")
         })?;
     Ok(entry)
 }
 
 /// The registry did not take it: is it worth sending the same again?
-fn not_taken(ctx: &Context, pending: &std::path::Path, err: &AskError) -> Failure {
+fn not_taken(ctx: &Context, submission: &Submission<'_>, err: &AskError) -> Failure {
     let failure = asked(err);
     let AskError::Problem { status, problem, .. } = err else {
-        return failure.reason("the signed entry is kept; whether it was logged is not known").help(
-            "run the same command again: it sends the same entry, which is harmless if it was logged",
-        );
+        return failure
+            .reason("the signed entry is kept; whether it was logged is not known")
+            .help("run the same command again: it sends the same entry, which is harmless if it was logged");
     };
     let for_good = (400..500).contains(status) && !matches!(status, 408 | 421 | 425 | 429);
     if !for_good {
         return failure.reason("the signed entry is kept").help("run the same command again later");
     }
-    if let Err(err) = std::fs::remove_file(pending) {
-        ctx.detail("Kept", format_args!("{}: {err}", pending.display()));
-    }
+    forget_pending(ctx, &submission.publisher, &submission.stem);
     match problem.problem_type {
         ProblemType::Conflict => {
             failure.help("a published version never changes: raise `version`, then publish again")
         }
-        ProblemType::UnauthorisedKey => {
-            failure.help("choose another key with `--key`, or have the publisher's record changed by its owners")
+        ProblemType::UnauthorisedKey => failure
+            .help("choose another key with `--key`, or have the publisher's record changed by its owners"),
+        ProblemType::TooLarge => {
+            failure.help("leave out what readers do not need with `exclude` in `[brick]`")
         }
-        ProblemType::TooLarge => failure.help("leave out what readers do not need with `exclude` in `[brick]`"),
         ProblemType::StaleBasis => {
             failure.help("tell the commons' stewards: the registry's log is not the one that was seen before")
         }

@@ -22,11 +22,12 @@ use ceremony::{CeremonyError, ExampleCommons};
 
 const COMMONS: &str = "commons.example";
 /// The registries' names; the first hosts the commons log and the services, the others the bricks.
-const REGISTRIES: [&str; 3] = ["registry.southshire.example", "registry.midshire.example", "registry.acme.example"];
+const REGISTRIES: [&str; 3] =
+    ["registry.southshire.example", "registry.midshire.example", "registry.acme.example"];
 /// The registry that bricks are resolved from: the home of none of them.
 const ADOPTERS_REGISTRY: usize = 0;
-/// Time between two rounds of following; short, because everybody is on one machine.
-const SYNC_INTERVAL: Duration = Duration::from_millis(500);
+/// Time between two rounds of following when nobody asks for a cosignature, which starts a round at once.
+const SYNC_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What a quickstart was asked to do.
 pub struct Plan {
@@ -75,7 +76,12 @@ pub async fn run(ctx: &Context, plan: &Plan) -> Result<Running, Failure> {
     let mut commons = ceremony::found(&dir.join("registries"), &domain, &registries, SYNC_INTERVAL)
         .await
         .map_err(|err| failed(&err))?;
-    say(ctx, "Founded", &format!("{domain}: 2 of 3 stewards signed its root, 3 registries run and follow each other"), started);
+    say(
+        ctx,
+        "Founded",
+        &format!("{domain}: 2 of 3 stewards signed its root, 3 registries run and follow each other"),
+        started,
+    );
 
     let started = Instant::now();
     let homes = homes_of(&material);
@@ -84,20 +90,39 @@ pub async fn run(ctx: &Context, plan: &Plan) -> Result<Running, Failure> {
     }
     // Publishers' clients rely on records only under a head that a quorum has cosigned.
     commons.wait_for_quorum().await.map_err(|err| failed(&err))?;
-    say(ctx, "Admitted", &format!("{}, each with a log at its home registry", count(homes.len(), "publisher")), started);
+    say(
+        ctx,
+        "Admitted",
+        &format!("{}, each with a log at its home registry", count(homes.len(), "publisher")),
+        started,
+    );
 
     let started = Instant::now();
     write_homes(&commons, dir)?;
     publish(ctx, &commons, dir, &material.bricks, "release").await?;
-    say(ctx, "Published", &format!("{}, each signed, logged and answered with its proof", count(material.bricks.len(), "release")), started);
+    say(
+        ctx,
+        "Published",
+        &format!(
+            "{}, each signed, logged and answered with its proof",
+            count(material.bricks.len(), "release")
+        ),
+        started,
+    );
 
     let started = Instant::now();
     commons.wait_for_quorum().await.map_err(|err| failed(&err))?;
-    say(ctx, "Mirrored", "every log through git, every entry checked, every head cosigned by the 2 other registries", started);
+    say(
+        ctx,
+        "Mirrored",
+        "every log through git, every entry checked, every head cosigned by the 2 other registries",
+        started,
+    );
 
     let started = Instant::now();
     let adopters_home = dir.join("homes/adopter");
-    let adopter = Organisation { home: adopters_home.clone(), registry: commons.servers[ADOPTERS_REGISTRY].url() };
+    let adopter =
+        Organisation { home: adopters_home.clone(), registry: commons.servers[ADOPTERS_REGISTRY].url() };
     let root = commons.root_sha256.to_string();
     adopter.brick(dir, &["commons", "trust", &adopter.registry, "--root-sha256", &root]).await?;
     let mut adopted = Vec::new();
@@ -124,7 +149,12 @@ pub async fn run(ctx: &Context, plan: &Plan) -> Result<Running, Failure> {
         adopter.brick(service, &["vendor", "--locked"]).await?;
         adopter.brick(service, &["verify"]).await?;
     }
-    say(ctx, "Verified", "every archive and proof: root, record, quorum, inclusion, signature, right, digest", started);
+    say(
+        ctx,
+        "Verified",
+        "every archive and proof: root, record, quorum, inclusion, signature, right, digest",
+        started,
+    );
     if let Some(first) = adopted.first() {
         ctx.status("Vendored", format_args!("to {}", ctx.shown(&first.join("bricks"))));
     }
@@ -133,7 +163,12 @@ pub async fn run(ctx: &Context, plan: &Plan) -> Result<Running, Failure> {
         let started = Instant::now();
         publish(ctx, &commons, dir, &material.services, "service").await?;
         commons.wait_for_quorum().await.map_err(|err| failed(&err))?;
-        say(ctx, "Declared", &format!("{} with what they are made of", count(material.services.len(), "service")), started);
+        say(
+            ctx,
+            "Declared",
+            &format!("{} with what they are made of", count(material.services.len(), "service")),
+            started,
+        );
     }
     Ok(Running { commons, adopted, adopters_home })
 }
@@ -161,7 +196,11 @@ fn shipped(dir: &Path) -> Result<Material, Failure> {
         folders
             .into_iter()
             .map(|folder| {
-                let publisher = folder.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+                let publisher = folder
+                    .parent()
+                    .and_then(Path::file_name)
+                    .and_then(|name| name.to_str())
+                    .unwrap_or_default();
                 (name(publisher), folder.clone())
             })
             .collect()
@@ -198,7 +237,10 @@ impl Organisation {
         let mut command = vec!["brick".to_owned()];
         command.extend(args.iter().map(|arg| (*arg).to_owned()));
         let shown = command.join(" ");
-        let env = [("BRICK_HOME", self.home.clone().into_os_string()), ("BRICK_REGISTRY", self.registry.clone().into())];
+        let env = [
+            ("BRICK_HOME", self.home.clone().into_os_string()),
+            ("BRICK_REGISTRY", self.registry.clone().into()),
+        ];
         let (surroundings, captured) = Surroundings::captured(cwd, env);
         let code = tokio::task::spawn_blocking(move || {
             crate::run(command.into_iter().map(Into::into), surroundings)
@@ -211,7 +253,9 @@ impl Organisation {
         let said = captured.stderr();
         let words = said.trim().strip_prefix("error: ").unwrap_or(said.trim());
         let what = format!("`{shown}` in {} ended with exit code {code}", cwd.display());
-        let family = [Family::Usage, Family::Alarm, Family::Network, Family::Bug].into_iter().find(|f| f.code() == code);
+        let family = [Family::Usage, Family::Alarm, Family::Network, Family::Bug]
+            .into_iter()
+            .find(|f| f.code() == code);
         Err(Failure::new(family.unwrap_or(Family::Yours), what).detail(words))
     }
 }

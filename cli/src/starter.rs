@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use brick_schemas::FullName;
 use brick_schemas::archive::MANIFEST_PATH;
-use brick_schemas::manifest::Manifest;
 use brick_schemas::predicate::release::BrickKind;
-use brick_schemas::service::ServiceManifest;
 
 use crate::failure::Failure;
 use crate::files::{self, Access};
@@ -122,6 +120,9 @@ fn readme(name: &FullName) -> String {
 
 #[cfg(test)]
 mod tests {
+    use brick_schemas::manifest::Manifest;
+    use brick_schemas::service::ServiceManifest;
+
     use super::*;
 
     #[test]

@@ -17,6 +17,7 @@ pub mod registry;
 pub mod sequencer;
 pub mod server;
 pub mod settings;
+pub mod setup;
 pub mod sync;
 pub mod witness;
 

@@ -61,6 +61,17 @@ pub struct Ended {
     pub stderr: String,
 }
 
+impl Ended {
+    /// The results of a program that must have succeeded.
+    ///
+    /// # Panics
+    /// With what it said, when it did not.
+    pub fn success(self) -> String {
+        assert_eq!(self.code, Some(0), "it said:\n{}{}", self.stderr, self.stdout);
+        self.stdout
+    }
+}
+
 impl Room {
     /// A room with an empty home and an empty working folder.
     ///

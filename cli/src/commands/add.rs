@@ -111,7 +111,8 @@ fn choose<'l>(
         Some(requirement) => {
             usable = lines.iter().filter(|line| requirement.matches(&line.vers)).cloned().collect();
             let Some(best) = newest(&usable) else {
-                let versions: Vec<String> = lines.iter().rev().take(6).map(|line| line.vers.to_string()).collect();
+                let versions: Vec<String> =
+                    lines.iter().rev().take(6).map(|line| line.vers.to_string()).collect();
                 return Err(Failure::yours(format!("no release of {name} meets {requirement}"))
                     .help(format!("its newest are {}", versions.join(", "))));
             };
@@ -125,11 +126,14 @@ fn choose<'l>(
     };
     let line = lines.iter().find(|line| line.vers == version).expect("it is one of them");
     if line.status > ReleaseStatus::Deprecated {
-        return Err(Failure::yours(format!("{name} {version} is {}, and so is every other that would do", line.status))
-            .help(match &line.use_instead {
-                Some(other) => format!("its publisher says to use {} {}", other.name, other.req),
-                None => format!("run `brick info {name}` to see its versions"),
-            }));
+        return Err(Failure::yours(format!(
+            "{name} {version} is {}, and so is every other that would do",
+            line.status
+        ))
+        .help(match &line.use_instead {
+            Some(other) => format!("its publisher says to use {} {}", other.name, other.req),
+            None => format!("run `brick info {name}` to see its versions"),
+        }));
     }
     Ok((requirement, line))
 }
@@ -208,7 +212,8 @@ fn add_part(
         .as_array_of_tables_mut()
         .ok_or_else(|| Failure::yours("`part` in the service is not a list of tables"))?;
     let named = name.to_string();
-    if let Some(part) = parts.iter_mut().find(|part| part.get("brick").and_then(Item::as_str) == Some(&named)) {
+    if let Some(part) = parts.iter_mut().find(|part| part.get("brick").and_then(Item::as_str) == Some(&named))
+    {
         part["version"] = toml_edit::value(requirement.as_str());
         if !args.features.is_empty() {
             part["features"] = toml_edit::value(names(&args.features));

@@ -198,17 +198,20 @@ impl Session<'_> {
         head: &Head,
         size: u64,
     ) -> Result<Vec<Hash>, Failure> {
-        self.wait(client.consistency(&LogPath::Publisher(publisher.clone()), head.size, size)).map_err(|err| match err {
-            ProveError::Read(err) => asked(&err),
-            err => Failure::bug(err.to_string()),
-        })
+        self.wait(client.consistency(&LogPath::Publisher(publisher.clone()), head.size, size)).map_err(
+            |err| match err {
+                ProveError::Read(err) => asked(&err),
+                err => Failure::bug(err.to_string()),
+            },
+        )
     }
 
     /// The index line of a locked release, which must say what the lockfile says.
     fn locked_line(&mut self, brick: &LockedBrick) -> Result<IndexLine, Failure> {
         let what = format!("brick.lock holds {} {}", brick.name, brick.version);
         let line = self.demand_lines(&brick.name)?.into_iter().find(|line| line.vers == brick.version);
-        let refuse = |says: String| Err(refused(&Refused::new(Step::Lock, format!("{what}, the index {says}"))));
+        let refuse =
+            |says: String| Err(refused(&Refused::new(Step::Lock, format!("{what}, the index {says}"))));
         match line {
             None => refuse("has no such release".into()),
             Some(line) if line.cksum != brick.cksum || line.entry != brick.entry => refuse(format!(

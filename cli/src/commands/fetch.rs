@@ -2,9 +2,9 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::session::locked_session;
 use crate::session::project::Project;
 use crate::session::resolve::plural;
-use crate::session::locked_session;
 
 /// Get and check every required release, so that later work needs no network
 #[derive(clap::Args)]

@@ -51,7 +51,8 @@ pub fn run(ctx: &Context, args: &InfoArgs) -> Result<(), Failure> {
         None => newest(&lines),
     };
     let Some(line) = line else {
-        let versions: Vec<_> = lines.iter().rev().take(MAX_LISTED).map(|line| line.vers.to_string()).collect();
+        let versions: Vec<_> =
+            lines.iter().rev().take(MAX_LISTED).map(|line| line.vers.to_string()).collect();
         return Err(Failure::yours(format!("there is no such version of {name}"))
             .help(format!("choose one of {}", versions.join(", "))));
     };

@@ -96,11 +96,15 @@ fn resolve(ctx: &Context, project: &Project) -> Result<Resolve, Failure> {
     let old = project.lock(ctx)?;
     let mut session = Session::open(ctx, old.as_ref())?;
     let answer = session.resolve_and_lock(project, &Unlock::Nothing)?;
-    let id = |(name, version): &(_, _)| Id { name: ToString::to_string(name), version: ToString::to_string(version) };
+    let id = |(name, version): &(_, _)| Id {
+        name: ToString::to_string(name),
+        version: ToString::to_string(version),
+    };
     let ids = |list: &[(brick_schemas::FullName, brick_schemas::Version)]| list.iter().map(id).collect();
     let bricks = answer.resolution.bricks.iter().map(|resolved| {
-        let IndexLine { name, vers, kind, maturity, license, status, cksum, contents, size, entry, time, .. } =
-            resolved.line.clone();
+        let IndexLine {
+            name, vers, kind, maturity, license, status, cksum, contents, size, entry, time, ..
+        } = resolved.line.clone();
         Brick {
             name: name.to_string(),
             version: vers.to_string(),

@@ -18,8 +18,6 @@ use crate::publishing::{Acknowledged, Send};
 A published version never changes and never disappears; `brick yank` says that it is not to be newly used.
 If the answer is lost, run the same command again: it sends the same entry, which is harmless if it was logged.")]
 pub struct PublishArgs {
-    #[command(flatten)]
-    signing: SigningArgs,
     /// Do everything but send it
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -29,6 +27,8 @@ pub struct PublishArgs {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    signing: SigningArgs,
 }
 
 #[derive(Serialize)]
@@ -63,10 +63,19 @@ pub fn run(ctx: &Context, args: &PublishArgs) -> Result<(), Failure> {
     let version = published.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     match (published.published, published.index) {
         (true, Some(index)) if published.already => {
-            ctx.status("Found", format_args!("{}{version}: published before, entry {index} of {}", published.name, published.log));
+            ctx.status(
+                "Found",
+                format_args!(
+                    "{}{version}: published before, entry {index} of {}",
+                    published.name, published.log
+                ),
+            );
         }
         (true, Some(index)) => {
-            ctx.status("Published", format_args!("{}{version}: entry {index} of {}", published.name, published.log));
+            ctx.status(
+                "Published",
+                format_args!("{}{version}: entry {index} of {}", published.name, published.log),
+            );
         }
         _ => ctx.status("Checked", format_args!("{}{version}: signed, nothing was sent", published.name)),
     }

@@ -39,10 +39,9 @@ pub fn run(ctx: &Context, args: &QuickstartArgs) -> Result<(), Failure> {
             dir
         }
         None => {
-            temporary = tempfile::Builder::new()
-                .prefix("brick-quickstart-")
-                .tempdir()
-                .map_err(|err| Failure::yours("cannot make a temporary folder").because(&err).help("name one with `--dir`"))?;
+            temporary = tempfile::Builder::new().prefix("brick-quickstart-").tempdir().map_err(|err| {
+                Failure::yours("cannot make a temporary folder").because(&err).help("name one with `--dir`")
+            })?;
             temporary.path().to_owned()
         }
     };

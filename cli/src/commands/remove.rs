@@ -8,8 +8,8 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::files::{self, Access};
 use crate::session::project::{Kind, Project};
-use crate::session::resolve_project;
 use crate::session::resolve::Unlock;
+use crate::session::resolve_project;
 
 /// Require bricks no more: take them out of the manifest, and resolve
 #[derive(clap::Args)]

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::session::project::Project;
 use crate::session::locked_session;
+use crate::session::project::Project;
 
 /// Depth that is shown, at most.
 const MAX_DEPTH: usize = 64;
@@ -189,7 +189,8 @@ fn show_inverted(
         return Err(Failure::yours(format!("{name} is not required")).help("run `brick tree` to see what is"));
     }
     for id in found {
-        let root = if direct.contains(id) { format!(" (required by {})", project.name()) } else { String::new() };
+        let root =
+            if direct.contains(id) { format!(" (required by {})", project.name()) } else { String::new() };
         ctx.say(format_args!("{} {}{root}", id.0, id.1))?;
         let above = inverted.edges.get(id).map(Vec::as_slice).unwrap_or_default();
         show(ctx, &inverted, above, depth, dedupe)?;

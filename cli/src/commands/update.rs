@@ -49,8 +49,10 @@ pub fn run(ctx: &Context, args: &UpdateArgs) -> Result<(), Failure> {
     if let Unlock::Precise(name, version) = &unlock
         && answer.lock.brick(name, version).is_none()
     {
-        return Err(Failure::yours(format!("{name} {version} does not meet the requirements, or cannot be chosen"))
-            .help(format!("run `brick info {name}` to see its versions")));
+        return Err(Failure::yours(format!(
+            "{name} {version} does not meet the requirements, or cannot be chosen"
+        ))
+        .help(format!("run `brick info {name}` to see its versions")));
     }
     if !args.dry_run && !ctx.limits().locked {
         project.keep_lock(&answer.lock)?;

@@ -35,8 +35,6 @@ pub struct YankArgs {
     /// What to use instead: `PUBLISHER/NAME` or `PUBLISHER/NAME@REQUIREMENT`
     #[arg(long, value_name = "NAME[@REQ]")]
     use_instead: Option<String>,
-    #[command(flatten)]
-    signing: SigningArgs,
     /// Do everything but send it
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -46,6 +44,8 @@ pub struct YankArgs {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    signing: SigningArgs,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy)]
@@ -98,7 +98,9 @@ pub fn run(ctx: &Context, args: &YankArgs) -> Result<(), Failure> {
     let what = format!("{name} {}", said.join(", "));
     let question = if args.undo { format!("Take the yank of {what} back?") } else { format!("Yank {what}?") };
     if !args.dry_run && !args.yes && ctx.can_ask() && !ctx.confirm(&question)? {
-        return Err(Failure::yours("nothing was said").help("run it again when you agree; `--yes` does not ask"));
+        return Err(
+            Failure::yours("nothing was said").help("run it again when you agree; `--yes` does not ask")
+        );
     }
     let statement = |place: LogPlace| {
         let predicate = Status {

@@ -23,7 +23,8 @@ pub(super) struct Seen {
 /// [`Failure`] when neither is there, or the home does not answer.
 pub(super) fn client(session: &Session<'_>, record: &Publisher) -> Result<Client, Failure> {
     let chosen = session.online()?.clone();
-    let urls: Vec<String> = session.commons().registry(&record.home).map(|r| r.urls.clone()).unwrap_or_default();
+    let urls: Vec<String> =
+        session.commons().registry(&record.home).map(|r| r.urls.clone()).unwrap_or_default();
     let mut last = None;
     for url in &urls {
         let client = new_client(url)?;

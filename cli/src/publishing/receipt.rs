@@ -46,7 +46,10 @@ pub(super) fn verify(
     if receipt.log != *origin || receipt.index != proof.index {
         return Err(alarm(&Refused::new(
             Step::Inclusion,
-            format!("the registry acknowledges leaf {} of {}, sent was an entry for {origin}", receipt.index, receipt.log),
+            format!(
+                "the registry acknowledges leaf {} of {}, sent was an entry for {origin}",
+                receipt.index, receipt.log
+            ),
         )));
     }
     let (entry, head) = open(session, &desk.record, &proof).map_err(|err| alarm(&err))?;
@@ -58,7 +61,8 @@ pub(super) fn verify(
         )));
     }
     // A duplicate may be older than what was seen.
-    let (before, after) = if head.size < seen.basis.size { (&head, &seen.basis) } else { (&seen.basis, &head) };
+    let (before, after) =
+        if head.size < seen.basis.size { (&head, &seen.basis) } else { (&seen.basis, &head) };
     home::connect(session, desk, before, after)?;
     Ok(Acknowledged { log: origin.clone(), index: proof.index, proof, duplicate: receipt.duplicate })
 }
@@ -72,10 +76,8 @@ fn open(
     let rules = session.commons().log_rules(&record.id)?;
     let head = open_head(&proof.checkpoint.to_bytes(), &rules)?;
     let checkpoint = head.checkpoint();
-    let leaf = proof
-        .extra
-        .as_deref()
-        .ok_or_else(|| Refused::new(Step::Inclusion, "the proof carries no entry"))?;
+    let leaf =
+        proof.extra.as_deref().ok_or_else(|| Refused::new(Step::Inclusion, "the proof carries no entry"))?;
     check_inclusion(proof.index, checkpoint.size, &leaf_hash(leaf), &proof.path, &checkpoint.root).map_err(
         |err| {
             let what = format!("the entry is not leaf {} of {}", proof.index, record.origin);
@@ -115,7 +117,11 @@ pub(crate) fn logged_release(
 }
 
 /// Keeps the acknowledgement.
-pub(super) fn keep(ctx: &Context, submission: &Submission<'_>, acknowledged: &Acknowledged) -> Result<(), Failure> {
+pub(super) fn keep(
+    ctx: &Context,
+    submission: &Submission<'_>,
+    acknowledged: &Acknowledged,
+) -> Result<(), Failure> {
     let dir = ctx.home().join("receipts").join(submission.publisher.as_str());
     files::make_dir(&dir, Access::Everybody)?;
     let path = dir.join(format!("{}.tlog-proof", submission.stem));

@@ -32,7 +32,8 @@ pub fn read(from: &Path, work: &Path) -> Result<Material, Failure> {
             for service in &report.services {
                 material.services.push((service_body(service)?, service.clone()));
             }
-            material.remarks = report.notes.iter().map(|note| format!("{}: {}", note.path, note.why)).collect();
+            material.remarks =
+                report.notes.iter().map(|note| format!("{}: {}", note.path, note.why)).collect();
             Ok(material)
         }
         Err(ImportError::Unknown { .. }) => read_plain(from, work),
@@ -53,8 +54,9 @@ fn collection_name(from: &Path) -> Result<PublisherName, Failure> {
         .collect();
     let folder = folder.trim_matches('-');
     let folder = if folder.is_empty() { "folder" } else { folder };
-    PublisherName::parse(&format!("{folder}.example"))
-        .map_err(|err| Failure::yours(format!("no publisher can be named after {}", from.display())).because(&err))
+    PublisherName::parse(&format!("{folder}.example")).map_err(|err| {
+        Failure::yours(format!("no publisher can be named after {}", from.display())).because(&err)
+    })
 }
 
 fn read_plain(from: &Path, work: &Path) -> Result<Material, Failure> {
@@ -81,7 +83,8 @@ fn read_plain(from: &Path, work: &Path) -> Result<Material, Failure> {
             material.services.push((service_body(&copy)?, copy));
             continue;
         }
-        let unreadable = |err: &std::io::Error| Failure::yours(format!("cannot read {}", folder.display())).because(err);
+        let unreadable =
+            |err: &std::io::Error| Failure::yours(format!("cannot read {}", folder.display())).because(err);
         let mut below = Vec::new();
         for entry in std::fs::read_dir(&folder).map_err(|err| unreadable(&err))? {
             let entry = entry.map_err(|err| unreadable(&err))?;
@@ -97,7 +100,8 @@ fn read_plain(from: &Path, work: &Path) -> Result<Material, Failure> {
             .help("run `brick new NAME` to make one, or leave `--from` out for the shipped examples"));
     }
     // Older versions first, so that logs read like histories; requirements are names, so order among bricks is free.
-    bricks.sort_by(|(a, _), (b, _)| (&a.brick.name, &a.brick.version).cmp(&(&b.brick.name, &b.brick.version)));
+    bricks
+        .sort_by(|(a, _), (b, _)| (&a.brick.name, &a.brick.version).cmp(&(&b.brick.name, &b.brick.version)));
     material.bricks =
         bricks.into_iter().map(|(manifest, folder)| (manifest.brick.name.publisher, folder)).collect();
     Ok(material)

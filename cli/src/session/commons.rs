@@ -140,7 +140,8 @@ impl Session<'_> {
             Refused::caused(Step::Checkpoint, format!("the head of {origin} is malformed"), err)
         })?;
         let kept = self.folded.note.clone();
-        let kept_size = kept.as_ref().and_then(|note| Checkpoint::parse(&note.text).ok()).map_or(0, |c| c.size);
+        let kept_size =
+            kept.as_ref().and_then(|note| Checkpoint::parse(&note.text).ok()).map_or(0, |c| c.size);
         if offered.size < kept_size {
             return Err(Trouble::NotYet(rolled_back(origin.as_str(), offered.size, kept_size)));
         }
@@ -151,9 +152,19 @@ impl Session<'_> {
             )
             .into());
         }
+        // The log's key may change with the entries that are fetched now, so that a head which its key of before did not
+        // sign can still be good; but it is to blame when there are no such entries.
+        let doubt = match self.folded.is_empty() {
+            true => None,
+            false => self.folded.rules().and_then(|rules| open_head(&note.to_bytes(), &rules)).err(),
+        };
         let mut next = self.folded.clone();
         while next.tree.len() < offered.size {
-            let leaves = client.entries(&LogPath::Commons, next.tree.len(), offered.size).await?;
+            let leaves =
+                match (client.entries(&LogPath::Commons, next.tree.len(), offered.size).await, &doubt) {
+                    (Err(_), Some(_)) => return Err(doubt.expect("there is one").into()),
+                    (leaves, _) => leaves?,
+                };
             if leaves.is_empty() {
                 return Err(Failure::network(format!("{} gives no entries", client.base())).into());
             }
@@ -180,7 +191,7 @@ impl Session<'_> {
             return Err(self.second_history(&origin, kept.as_ref().expect("it has a head"), &note)?.into());
         }
         head.demand_quorum(&rules, self.ctx.now()).map_err(Trouble::NotYet)?;
-        if !self.is_newer(kept.as_ref(), &head, &rules) {
+        if !self.folded.is_empty() && !self.is_newer(kept.as_ref(), &head, &rules) {
             next.note = kept;
         } else if self.store.keep_commons(kept.as_ref(), &next.leaves, &note)? {
             next.note = Some(note);
@@ -339,12 +350,7 @@ pub(crate) fn trust(
         .next()
         .unwrap_or_default();
     let commons = Commons::begin(&leaf, &brick_trust::Pin { root_sha256 }).map_err(|err| refused(&err))?;
-    let pin = Pin {
-        v: 1,
-        origin: commons.origin(),
-        root_sha256,
-        urls: vec![client.base().to_string()],
-    };
+    let pin = Pin { v: 1, origin: commons.origin(), root_sha256, urls: vec![client.base().to_string()] };
     // All of it is checked before any of it is trusted.
     let store = Store::new(ctx.home(), pin.clone());
     let mut session = Session {

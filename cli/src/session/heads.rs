@@ -5,9 +5,9 @@ use brick_schemas::{Origin, PublisherName};
 use brick_tlog::Hash;
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::note::Note;
+use brick_tlog::proof::CheckProofError;
 use brick_tlog::proof::Proof;
 use brick_tlog::snapshot::{OpenSnapshotError, SnapshotLeaf, open_snapshot};
-use brick_tlog::proof::CheckProofError;
 use brick_tlog::tree::{ProveError, check_consistency, root, root_nodes};
 use brick_trust::snapshot::{check_place, check_time};
 use brick_trust::{Head, HeadRules, Refused, Step, open_head};
@@ -53,9 +53,9 @@ impl Session<'_> {
     /// [`Failure`].
     pub(crate) fn head(&mut self, publisher: &PublisherName) -> Result<Log, Failure> {
         if self.online().is_err() {
-            return self.kept_head(publisher)?.ok_or_else(|| {
-                super::refusal::not_kept(&format!("the head of {publisher}'s log"))
-            });
+            return self
+                .kept_head(publisher)?
+                .ok_or_else(|| super::refusal::not_kept(&format!("the head of {publisher}'s log")));
         }
         self.sync()?;
         let runtime = std::rc::Rc::clone(&self.runtime);
@@ -173,7 +173,9 @@ impl Session<'_> {
             Ok(path) => path,
             Err(ProveError::Read(err)) => return Err(err.into()),
             Err(err) => {
-                return Err(Refused::caused(Step::Consistency, format!("{origin} cannot be connected"), err).into());
+                return Err(
+                    Refused::caused(Step::Consistency, format!("{origin} cannot be connected"), err).into()
+                );
             }
         };
         match check_consistency(before.size, after.size, &before.root, &after.root, &path) {

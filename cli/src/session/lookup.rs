@@ -14,6 +14,7 @@ use futures_util::future::{try_join, try_join_all};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::refusal::{Trouble, asked, not_kept, refused};
+use super::store::KeptIndex;
 use super::{FIRST_PAUSE_MS, MAX_IN_FLIGHT, MAX_TRIES, Session};
 use crate::failure::Failure;
 
@@ -163,7 +164,7 @@ impl Session<'_> {
         for client in self.sources_for(publisher) {
             let mut files = Vec::new();
             for name in names {
-                files.push((name.clone(), self.store.index(name)?.and_then(|(file, _)| file)));
+                files.push((name.clone(), self.store.index(name)?.and_then(|kept| kept.file)));
             }
             let client_ref = &client;
             let answers: Vec<_> = stream::iter(files)
@@ -242,7 +243,7 @@ impl Session<'_> {
 
     /// What is kept of the index of `name`, checked again.
     fn look_here(&mut self, name: &FullName) -> Result<LookedUp, Failure> {
-        let Some((file, proof)) = self.store.index(name)? else {
+        let Some(KeptIndex { file, proof }) = self.store.index(name)? else {
             return Err(not_kept(&format!("the index of {name}")));
         };
         self.kept_head(&name.publisher)?;
@@ -291,7 +292,10 @@ fn parse_lines(name: &FullName, file: Option<&[u8]>, size: u64) -> Result<Option
         None => Ok(Some(lines)),
         Some(line) => Err(Refused::new(
             Step::Index,
-            format!("the index file of {name} holds a line about {} {}, entry {}", line.name, line.vers, line.entry),
+            format!(
+                "the index file of {name} holds a line about {} {}, entry {}",
+                line.name, line.vers, line.entry
+            ),
         )),
     }
 }

@@ -5,7 +5,7 @@ use std::error::Error;
 use brick_client::AskError;
 use brick_trust::{Refused, Step};
 
-use crate::failure::{Family, Failure};
+use crate::failure::{Failure, Family};
 
 /// A check that failed: an alarm, whatever the step.
 pub(crate) fn refused(refused: &Refused) -> Failure {
@@ -22,10 +22,18 @@ pub(crate) fn refused(refused: &Refused) -> Failure {
 
 fn help_for(step: Step) -> Option<&'static str> {
     Some(match step {
-        Step::Root => "compare the root's SHA-256 with what the commons publishes elsewhere before you trust it",
-        Step::Quorum => "ask another registry with `--registry`; the head is not vouched for by enough of them",
-        Step::Freshness => "ask another registry with `--registry`, or work from the lockfile with `--locked`",
-        Step::Consistency => "ask another registry with `--registry`, and tell the commons' stewards if it stays",
+        Step::Root => {
+            "compare the root's SHA-256 with what the commons publishes elsewhere before you trust it"
+        }
+        Step::Quorum => {
+            "ask another registry with `--registry`; the head is not vouched for by enough of them"
+        }
+        Step::Freshness => {
+            "ask another registry with `--registry`, or work from the lockfile with `--locked`"
+        }
+        Step::Consistency => {
+            "ask another registry with `--registry`, and tell the commons' stewards if it stays"
+        }
         Step::Lock => "restore brick.lock from version control; run `brick audit --lock` to see what changed",
         Step::Archive | Step::Manifest | Step::Index | Step::Inclusion => {
             "ask another registry with `--registry`; nothing of this one's answer was kept"

@@ -53,7 +53,11 @@ pub(crate) fn check_release(
     if archive.contents() != release.contents {
         return Err(Refused::new(
             Step::Archive,
-            format!("the files of {name} {version} are {}, signed is {}", archive.contents(), release.contents),
+            format!(
+                "the files of {name} {version} are {}, signed is {}",
+                archive.contents(),
+                release.contents
+            ),
         ));
     }
     if archive.name() != &name.brick || archive.version() != version {
@@ -75,8 +79,9 @@ pub(crate) fn check_release(
 pub(crate) fn open_archive(bytes: &[u8], what: &str) -> Result<(Archive, Manifest), Refused> {
     let archive = archive::read(bytes, &Limits::default())
         .map_err(|err| Refused::caused(Step::Archive, format!("the archive of {what} is malformed"), err))?;
-    let manifest = Manifest::from_bytes(archive.manifest())
-        .map_err(|err| Refused::caused(Step::Manifest, format!("the manifest of {what} is malformed"), *err))?;
+    let manifest = Manifest::from_bytes(archive.manifest()).map_err(|err| {
+        Refused::caused(Step::Manifest, format!("the manifest of {what} is malformed"), *err)
+    })?;
     Ok((archive, manifest))
 }
 
@@ -159,7 +164,9 @@ impl Session<'_> {
             Some(proof) => proof,
             None => {
                 let ask = async |client: Client| client.proof(&brick.name, &brick.version).await;
-                self.from_any(brick, ask).await?.ok_or_else(|| not_had(self, &format!("the proof of {what}")))?
+                self.ask_any(brick, ask)
+                    .await?
+                    .ok_or_else(|| not_had(self, &format!("the proof of {what}")))?
             }
         };
         let bytes = match kept_archive {
@@ -179,17 +186,15 @@ impl Session<'_> {
 
     async fn archive(&self, brick: &LockedBrick) -> Result<Option<Vec<u8>>, Failure> {
         let max_bytes = usize::try_from(Limits::default().archive_bytes).expect("16 MiB are addressable");
-        let ask = async |client: Client| {
-            match client.archive(&brick.name, &brick.version, max_bytes).await? {
-                Some(bytes) => Ok(Some(bytes)),
-                None => client.blob(&brick.cksum, max_bytes).await,
-            }
+        let ask = async |client: Client| match client.archive(&brick.name, &brick.version, max_bytes).await? {
+            Some(bytes) => Ok(Some(bytes)),
+            None => client.blob(&brick.cksum, max_bytes).await,
         };
-        self.from_any(brick, ask).await
+        self.ask_any(brick, ask).await
     }
 
     /// Asks the registries that may have something of a release until one has it. One that is down is passed over.
-    async fn from_any<T>(
+    async fn ask_any<T>(
         &self,
         brick: &LockedBrick,
         ask: impl AsyncFn(Client) -> Result<Option<T>, AskError>,
@@ -209,7 +214,9 @@ impl Session<'_> {
 fn not_had(session: &Session<'_>, what: &str) -> Failure {
     match session.online() {
         Err(_) => not_kept(what),
-        Ok(client) => Failure::network(format!("neither {} nor any other registry has {what}", client.base()))
-            .help("try again later: mirrors may still be fetching it"),
+        Ok(client) => {
+            Failure::network(format!("neither {} nor any other registry has {what}", client.base()))
+                .help("try again later: mirrors may still be fetching it")
+        }
     }
 }

@@ -74,11 +74,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// As there.
-    pub(crate) fn resolve_and_lock(
-        &mut self,
-        project: &Project,
-        unlock: &Unlock,
-    ) -> Result<Answer, Failure> {
+    pub(crate) fn resolve_and_lock(&mut self, project: &Project, unlock: &Unlock) -> Result<Answer, Failure> {
         let old = project.lock(self.ctx)?;
         let answer = self.resolve(project, old.as_ref(), unlock)?;
         if !self.ctx.limits().locked {
@@ -110,7 +106,8 @@ impl Session<'_> {
         let locked = kept_locks(old, unlock);
         let mut universe = Universe::default();
         // What is locked will be asked for anyway: all in the first round trip.
-        let mut unknown: BTreeSet<FullName> = requires.iter().map(|dependency| dependency.name.clone()).collect();
+        let mut unknown: BTreeSet<FullName> =
+            requires.iter().map(|dependency| dependency.name.clone()).collect();
         unknown.extend(old.into_iter().flat_map(|lock| &lock.bricks).map(|brick| brick.name.clone()));
         for _ in 0..MAX_ROUNDS {
             for (name, lines) in self.look_up(&unknown, look)? {
@@ -154,10 +151,7 @@ impl Session<'_> {
             self.demand_fresh(new.iter().copied())?;
         }
         let heads = self.heads_of(&bricks, old)?;
-        let commons = Commons {
-            origin: self.commons().origin(),
-            root_sha256: self.commons().first_root(),
-        };
+        let commons = Commons { origin: self.commons().origin(), root_sha256: self.commons().first_root() };
         Ok(Answer { lock: Lockfile::new(commons, heads, bricks), resolution })
     }
 
@@ -172,7 +166,8 @@ impl Session<'_> {
             let log = self.kept_head(publisher)?;
             let record = self.commons().publisher(publisher).map(|record| record.origin.clone());
             let same = old.filter(|old| of(&old.bricks, publisher) == of(bricks, publisher));
-            let kept = same.and_then(|old| old.heads.iter().find(|head| Some(&head.origin) == record.as_ref()));
+            let kept =
+                same.and_then(|old| old.heads.iter().find(|head| Some(&head.origin) == record.as_ref()));
             match (kept, log) {
                 (Some(head), _) => heads.push(head.clone()),
                 (None, Some(log)) => heads.push(Head {
@@ -180,7 +175,9 @@ impl Session<'_> {
                     size: log.checkpoint().size,
                     root: Digest::from(*log.checkpoint().root.as_bytes()),
                 }),
-                (None, None) => return Err(super::refusal::not_kept(&format!("the head of {publisher}'s log"))),
+                (None, None) => {
+                    return Err(super::refusal::not_kept(&format!("the head of {publisher}'s log")));
+                }
             }
         }
         Ok(heads)
@@ -188,7 +185,7 @@ impl Session<'_> {
 
     fn nothing_fits(&mut self, explanation: &Explanation, look: Look) -> Failure {
         let failure = Failure::yours(format!("nothing fits the requirements of {}", explanation.root))
-            .detail(explanation.to_string());
+            .detail(format!("{explanation}\n"));
         let unknown: BTreeSet<&FullName> = explanation
             .reasons
             .iter()
@@ -209,7 +206,8 @@ impl Session<'_> {
     /// Bricks whose names are near to one that does not exist, as the registry lists them; best first.
     pub(crate) fn near_names(&mut self, name: &FullName) -> Vec<FullName> {
         let Ok(client) = self.online().cloned() else { return Vec::new() };
-        let publishers: Vec<String> = self.commons().publishers().map(|record| record.id.to_string()).collect();
+        let publishers: Vec<String> =
+            self.commons().publishers().map(|record| record.id.to_string()).collect();
         let mut asked: Vec<&str> = Vec::new();
         if self.commons().publisher(&name.publisher).is_some() {
             asked.push(name.publisher.as_str());
@@ -220,7 +218,8 @@ impl Session<'_> {
             let mut cursor = None;
             while found.len() < MAX_CANDIDATES {
                 // A hint is not worth a failure of its own.
-                let page = self.wait(client.search(&format!("{publisher}/"), MAX_CANDIDATES, cursor.as_deref()));
+                let page =
+                    self.wait(client.search(&format!("{publisher}/"), MAX_CANDIDATES, cursor.as_deref()));
                 let Ok(page) = page else { break };
                 found.extend(page.bricks.into_iter().map(|brick| brick.name));
                 cursor = page.next;
@@ -249,12 +248,15 @@ impl Session<'_> {
     pub(crate) fn say_changes(&self, old: Option<&Lockfile>, answer: &Answer) {
         let changes = changes(old, &answer.lock);
         if !changes.is_empty() {
-            self.ctx.status("Locking", format_args!("{} {}", changes.len(), plural(changes.len(), "release")));
+            self.ctx
+                .status("Locking", format_args!("{} {}", changes.len(), plural(changes.len(), "release")));
         }
         for change in &changes {
             match change {
                 Change::Added(name, version) => self.ctx.status("Adding", format_args!("{name} {version}")),
-                Change::Removed(name, version) => self.ctx.status("Removing", format_args!("{name} {version}")),
+                Change::Removed(name, version) => {
+                    self.ctx.status("Removing", format_args!("{name} {version}"))
+                }
                 Change::Moved(name, from, to) => {
                     let verb = if from < to { "Updating" } else { "Downgrading" };
                     self.ctx.status(verb, format_args!("{name} {from} -> {to}"));
@@ -267,7 +269,8 @@ impl Session<'_> {
                 .map(|other| format!("; its publisher says to use {} {}", other.name, other.req))
                 .unwrap_or_default();
             let urgency = if note.status == ReleaseStatus::Withdrawn { "do not use it: " } else { "" };
-            self.ctx.warn(format_args!("{urgency}{} {} is {}{instead}", note.name, note.version, note.status));
+            self.ctx
+                .warn(format_args!("{urgency}{} {} is {}{instead}", note.name, note.version, note.status));
         }
     }
 }
@@ -347,13 +350,13 @@ fn would_change(old: Option<&Lockfile>, new: &Lockfile) -> Failure {
     let lines: Vec<String> = changes(Some(old), new)
         .iter()
         .map(|change| match change {
-            Change::Added(name, version) => format!("  + {name} {version}"),
-            Change::Removed(name, version) => format!("  - {name} {version}"),
-            Change::Moved(name, from, to) => format!("  {name} {from} -> {to}"),
+            Change::Added(name, version) => format!("  + {name} {version}\n"),
+            Change::Removed(name, version) => format!("  - {name} {version}\n"),
+            Change::Moved(name, from, to) => format!("  {name} {from} -> {to}\n"),
         })
         .collect();
     Failure::yours(format!("{LOCK_FILE} would change, and `--locked` forbids it"))
-        .detail(lines.join("\n"))
+        .detail(lines.concat())
         .help("run it without `--locked` to accept the change, and look at the difference")
 }
 

@@ -51,7 +51,7 @@ impl Config {
         let text = String::from_utf8_lossy(&bytes);
         toml::from_str(&text).map_err(|err| {
             Failure::yours(format!("`{}` is not a configuration of brick", path.display()))
-                .detail(err.to_string())
+                .reason(err.message().to_owned())
                 .help("it may hold one line: registry = \"https://registry.example\"")
         })
     }
@@ -148,8 +148,9 @@ pub(crate) fn choose_pin(ctx: &Context, lock: Option<&Lockfile>) -> Result<Pin, 
         };
     }
     match (pins.pop(), pins.len()) {
-        (None, _) => Err(Failure::yours("no commons is trusted on this machine yet")
-            .help("run `brick commons trust URL --root-sha256 HEX`, with the digest that the commons publishes")),
+        (None, _) => Err(Failure::yours("no commons is trusted on this machine yet").help(
+            "run `brick commons trust URL --root-sha256 HEX`, with the digest that the commons publishes",
+        )),
         (Some(pin), 0) => Ok(pin),
         (Some(last), _) => {
             let names: Vec<_> = pins.iter().map(|pin| pin.origin.domain().to_string()).collect();
@@ -211,6 +212,14 @@ impl KeptHead {
     }
 }
 
+/// What was looked up of one brick, to be checked again.
+pub(crate) struct KeptIndex {
+    /// Its index file; `None` where it was shown that there is no such brick.
+    pub(crate) file: Option<Vec<u8>>,
+    /// The proof that came with it.
+    pub(crate) proof: IndexProof,
+}
+
 /// What is kept of one commons.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
@@ -256,9 +265,10 @@ impl Store {
         let leaves = files::read_if_there(&self.trust("commons/leaves"), MAX_COMMONS_BYTES)?;
         let note = files::read_if_there(&self.trust("commons/checkpoint"), MAX_NOTE_BYTES as u64)?;
         let note = match note {
-            Some(bytes) => Some(Note::parse(&bytes).map_err(|err| {
-                damaged(&self.trust("commons/checkpoint")).because(&err)
-            })?),
+            Some(bytes) => Some(
+                Note::parse(&bytes)
+                    .map_err(|err| damaged(&self.trust("commons/checkpoint")).because(&err))?,
+            ),
             None => None,
         };
         Ok((leaves.as_deref().and_then(split_leaves).unwrap_or_default(), note))
@@ -278,9 +288,7 @@ impl Store {
             files::make_dir(&self.trust("commons"), Access::Everybody)?;
             let joined = join_leaves(leaves);
             let path = self.trust("commons/leaves");
-            // Leaves never change: one of the same length is the same file.
-            let is_there = std::fs::metadata(&path).is_ok_and(|held| held.len() == joined.len() as u64);
-            if !is_there || before.is_none() {
+            if files::read_if_there(&path, MAX_COMMONS_BYTES)?.as_ref() != Some(&joined) {
                 files::write(&path, &joined, Access::Everybody)?;
             }
             files::write(&self.trust("commons/checkpoint"), &note.to_bytes(), Access::Everybody)?;
@@ -354,8 +362,8 @@ impl Store {
         self.cache(self.pin.origin.domain().as_str()).join(path)
     }
 
-    /// The kept index file of a brick (`None` inside: there is no such brick) with the proof that came with it.
-    pub(crate) fn index(&self, name: &FullName) -> Result<Option<(Option<Vec<u8>>, IndexProof)>, Failure> {
+    /// The kept index file of a brick, if there is one.
+    pub(crate) fn index(&self, name: &FullName) -> Result<Option<KeptIndex>, Failure> {
         let path = self.of_commons(&format!("index/{name}.jsonl"));
         let proof_path = self.of_commons(&format!("index/{name}.jsonl.proof"));
         let Some(proof) = files::read_if_there(&proof_path, MAX_INDEX_PROOF_BYTES as u64)? else {
@@ -363,7 +371,7 @@ impl Store {
         };
         let Ok(proof) = IndexProof::parse(&proof) else { return Ok(None) };
         let file = files::read_if_there(&path, brick_client::index::MAX_INDEX_FILE_BYTES as u64)?;
-        Ok(Some((file, proof)))
+        Ok(Some(KeptIndex { file, proof }))
     }
 
     /// Keeps an index file with its proof.

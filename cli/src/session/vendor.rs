@@ -37,7 +37,8 @@ const MAX_ENTRIES: usize = 65_536;
 
 /// The folder of a locked release below the vendor directory: the plain name for the newest one of a brick.
 pub(crate) fn folder_of(lock: &Lockfile, brick: &LockedBrick) -> String {
-    let newest = lock.bricks.iter().filter(|other| other.name == brick.name).map(|other| &other.version).max();
+    let newest =
+        lock.bricks.iter().filter(|other| other.name == brick.name).map(|other| &other.version).max();
     match newest == Some(&brick.version) {
         true => brick.name.to_string(),
         false => format!("{}-{}", brick.name, brick.version),
@@ -63,7 +64,9 @@ impl Vendoring {
         let is_empty = match std::fs::read_dir(target) {
             Ok(mut listing) => listing.next().is_none(),
             Err(err) if err.kind() == ErrorKind::NotFound => true,
-            Err(err) => return Err(Failure::yours(format!("cannot read `{}`", target.display())).because(&err)),
+            Err(err) => {
+                return Err(Failure::yours(format!("cannot read `{}`", target.display())).because(&err));
+            }
         };
         if !is_empty && !target.join(MARKER).is_file() {
             return Err(Failure::yours(format!("`{}` was not made by `brick vendor`", target.display()))
@@ -75,7 +78,8 @@ impl Vendoring {
             .prefix(".bricks-")
             .tempdir_in(parent)
             .map_err(|err| cannot_vendor(parent, &err))?;
-        std::fs::write(new.path().join(MARKER), MARKER_TEXT).map_err(|err| cannot_vendor(new.path(), &err))?;
+        std::fs::write(new.path().join(MARKER), MARKER_TEXT)
+            .map_err(|err| cannot_vendor(new.path(), &err))?;
         Ok(Self { target: target.to_owned(), new })
     }
 
@@ -120,7 +124,9 @@ impl Vendoring {
         if let Err(err) = std::fs::rename(self.new.path(), target) {
             if had_old && std::fs::rename(&aside, target).is_err() {
                 let kept = old.keep();
-                return Err(cannot_vendor(target, &err).reason(format!("the old one is in `{}`", kept.display())));
+                return Err(
+                    cannot_vendor(target, &err).reason(format!("the old one is in `{}`", kept.display()))
+                );
             }
             return Err(cannot_vendor(target, &err));
         }
@@ -163,8 +169,8 @@ pub(crate) fn check_vendored(
         let proof = Proof::parse(&files::read(&path, MAX_PROOF_BYTES as u64)?).map_err(|err| {
             refused(&Refused::caused(Step::Inclusion, format!("the proof of {what} is malformed"), err))
         })?;
-        let verified = verify_release(&proof, &brick.name, &brick.version, commons, now)
-            .map_err(|err| refused(&err))?;
+        let verified =
+            verify_release(&proof, &brick.name, &brick.version, commons, now).map_err(|err| refused(&err))?;
         let release = verified.release();
         if release.archive.sha256 != brick.cksum || verified.index() != brick.entry {
             let what = format!("the vendored proof of {what} is of another release than brick.lock holds");
@@ -243,7 +249,8 @@ fn read_files(dir: &Path, what: &str) -> Result<Vec<(ArchivePath, Vec<u8>)>, Fai
             if found.len() >= limits.file_count {
                 return Err(strange(&path, "one file more than an archive can hold"));
             }
-            let parts: Option<Vec<&str>> = relative.components().map(|part| part.as_os_str().to_str()).collect();
+            let parts: Option<Vec<&str>> =
+                relative.components().map(|part| part.as_os_str().to_str()).collect();
             let archive_path = parts
                 .and_then(|parts| ArchivePath::parse(&parts.join("/")).ok())
                 .ok_or_else(|| strange(&path, "named as no file of an archive can be"))?;

@@ -38,15 +38,20 @@ pub struct World {
 
 impl World {
     pub fn found() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let dir = tempfile::tempdir().unwrap();
         let registries =
             [name("registry.north.example"), name("registry.mid.example"), name("registry.south.example")];
         let commons = runtime.block_on(async {
-            let mut commons =
-                ceremony::found(dir.path(), &name("commons.example"), &registries, Duration::from_millis(200))
-                    .await
-                    .unwrap();
+            let mut commons = ceremony::found(
+                dir.path(),
+                &name("commons.example"),
+                &registries,
+                Duration::from_millis(200),
+            )
+            .await
+            .unwrap();
             commons.admit(&name("mid.example"), PublisherKind::PublicBody, 1).await.unwrap();
             commons.admit(&name("south.example"), PublisherKind::Supplier, 2).await.unwrap();
             commons
@@ -89,7 +94,8 @@ impl World {
     }
 
     async fn place(&self, publisher: &PublisherName) -> Place {
-        let note = self.client_of(publisher).checkpoint(&LogPath::Publisher(publisher.clone())).await.unwrap();
+        let note =
+            self.client_of(publisher).checkpoint(&LogPath::Publisher(publisher.clone())).await.unwrap();
         let head = Checkpoint::parse(&note.text).unwrap();
         Place {
             log: Origin::of_publisher(publisher),
@@ -120,11 +126,18 @@ impl World {
             let release =
                 packed.manifest.release(place, Blob::of(&packed.archive), packed.contents, Vec::new(), None);
             let predicate = Predicate::Release(Box::new(release));
-            self.send(&brick, predicate, packed.digest(), vec![(packed.digest(), packed.archive.clone())]).await
+            self.send(&brick, predicate, packed.digest(), vec![(packed.digest(), packed.archive.clone())])
+                .await
         })
     }
 
-    pub fn set_status(&self, brick: &str, version: &str, status: ReleaseStatus, instead: Option<(&str, &str)>) {
+    pub fn set_status(
+        &self,
+        brick: &str,
+        version: &str,
+        status: ReleaseStatus,
+        instead: Option<(&str, &str)>,
+    ) {
         let brick = full(brick);
         self.runtime.block_on(async {
             let status = Status {
@@ -133,8 +146,10 @@ impl World {
                 versions: vec![Version::parse(version).unwrap()],
                 status,
                 code: Some(StatusCode::Security),
-                use_instead: instead
-                    .map(|(name, req)| UseInstead { name: full(name), req: Requirement::parse(req).unwrap() }),
+                use_instead: instead.map(|(name, req)| UseInstead {
+                    name: full(name),
+                    req: Requirement::parse(req).unwrap(),
+                }),
                 effective: None,
                 reason: None,
             };
@@ -154,7 +169,14 @@ impl World {
         let statement = Statement::new(vec![(brick.to_string(), subject)], predicate);
         let mut envelope = Envelope::unsigned(STATEMENT_PAYLOAD_TYPE, statement.to_bytes());
         envelope.sign(&member.officer).unwrap();
-        self.commons.client(member.home).publish(envelope.to_bytes(), blobs).await.unwrap().0
+        let receipt = self.commons.client(member.home).publish(envelope.to_bytes(), blobs).await.unwrap().0;
+        // The registry's own view follows its log a moment later.
+        let origin = Origin::of_publisher(&brick.publisher);
+        let registry = &self.commons.servers[member.home].registry;
+        while registry.head(&origin).is_none_or(|head| head.size <= receipt.index) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        receipt
     }
 
     /// The program's surroundings for somebody who asks `registry` and trusts nothing yet.
@@ -228,7 +250,9 @@ async fn pass_on(State(state): State<Arc<Mutex<LiarState>>>, request: Request) -
     state.lock().unwrap().asked.push(path.clone());
     let (status, kind, body) = tokio::task::spawn_blocking(move || get(&url)).await.unwrap();
     let mut state = state.lock().unwrap();
-    if state.replay && let Some(kept) = state.kept.get(&path) {
+    if state.replay
+        && let Some(kept) = state.kept.get(&path)
+    {
         return Response::builder().status(200).body(kept.clone().into()).unwrap();
     }
     if status == 200 {
@@ -252,7 +276,9 @@ fn get(url: &str) -> (u16, String, Vec<u8>) {
     let gap = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
     let head = String::from_utf8_lossy(&bytes[..gap]).into_owned();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let kind = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-type: ").map(str::to_owned));
+    let kind = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-type: ").map(str::to_owned));
     (status, kind.unwrap_or_default(), bytes[gap + 4..].to_vec())
 }
 
@@ -281,6 +307,17 @@ impl Machine {
         machine
     }
 
+    /// Another machine with the same files.
+    pub fn twin(&self) -> Self {
+        let twin = Self::new(&self.registry);
+        for (path, bytes) in self.files() {
+            let path = twin.dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        twin
+    }
+
     pub fn home(&self) -> PathBuf {
         self.dir.path().join("home")
     }
@@ -300,12 +337,19 @@ impl Machine {
     }
 
     pub fn run(&self, args: &[&str]) -> Ended {
-        let env = [
-            ("BRICK_HOME", self.home().into_os_string()),
-            ("BRICK_REGISTRY", self.registry.clone().into()),
-        ];
-        let (surroundings, captured) = brick_cli::Surroundings::captured(self.work(), env);
-        let code = brick_cli::run(std::iter::once("brick").chain(args.iter().copied()).map(Into::into), surroundings);
+        self.run_at(brickyard::registry::now, args)
+    }
+
+    /// [`run`](Self::run) by another clock.
+    pub fn run_at(&self, now: fn() -> u64, args: &[&str]) -> Ended {
+        let env =
+            [("BRICK_HOME", self.home().into_os_string()), ("BRICK_REGISTRY", self.registry.clone().into())];
+        let (mut surroundings, captured) = brick_cli::Surroundings::captured(self.work(), env);
+        surroundings.now = now;
+        let code = brick_cli::run(
+            std::iter::once("brick").chain(args.iter().copied()).map(Into::into),
+            surroundings,
+        );
         Ended { code, stdout: captured.stdout(), stderr: captured.stderr() }
     }
 
@@ -327,7 +371,7 @@ impl Machine {
         ended
     }
 
-    /// Every file below the home and the working folder, with its bytes.
+    /// Every file of the home and the working folder, by its path from the machine's top, with its bytes.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.dir.path().to_owned()];
@@ -336,7 +380,10 @@ impl Machine {
                 let path = entry.unwrap().path();
                 match path.is_dir() {
                     true => folders.push(path),
-                    false => drop(files.insert(path.clone(), std::fs::read(&path).unwrap())),
+                    false => {
+                        let relative = path.strip_prefix(self.dir.path()).unwrap().to_owned();
+                        files.insert(relative, std::fs::read(&path).unwrap());
+                    }
                 }
             }
         }

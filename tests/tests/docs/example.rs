@@ -211,7 +211,8 @@ pub fn examples() -> BTreeMap<&'static str, String> {
     let mut commons = Commons::begin(&root.to_bytes(), &Pin { root_sha256: pinned }).expect("a good root");
 
     let record = registry_record(commons_log.place(), north_registry, "northshire.example", 10, 11, 12);
-    let statement = about(north_registry, record.witness.as_bytes(), Predicate::Registry(Box::new(record.clone())));
+    let statement =
+        about(north_registry, record.witness.as_bytes(), Predicate::Registry(Box::new(record.clone())));
     shown.insert("registry", show(&statement));
     shown.insert("vkey-witness", record.witness);
     commons_log.say(&statement, 4);
@@ -251,14 +252,17 @@ pub fn examples() -> BTreeMap<&'static str, String> {
         status: PublisherStatus::Active,
         succeeds: Vec::new(),
     };
-    let statement = about(north.as_str(), record.vkey.clone().as_bytes(), Predicate::Publisher(Box::new(record)));
+    let statement =
+        about(north.as_str(), record.vkey.clone().as_bytes(), Predicate::Publisher(Box::new(record)));
     shown.insert("publisher", show(&statement));
     shown.insert("vkey-log", north_vkey.to_string());
     commons_log.say(&statement, 4);
     for (at, leaf) in commons_log.leaves.iter().enumerate().skip(1) {
         let before = at as u64;
         commons
-            .apply(leaf, |size| (size <= before).then(|| commons_log.tree.root_at(size).expect("a size so far")))
+            .apply(leaf, |size| {
+                (size <= before).then(|| commons_log.tree.root_at(size).expect("a size so far"))
+            })
             .expect("a good record");
     }
 
@@ -286,8 +290,7 @@ pub fn examples() -> BTreeMap<&'static str, String> {
     let mut fold = Fold::begin(Loaded::default()).expect("nothing is a good beginning");
     let mut index = BucketTree::new();
     snapshot(&mut log, &mut fold, &mut index, START);
-    let release =
-        manifest.release(log.place(), Blob::of(&packed), read.contents(), Vec::new(), None);
+    let release = manifest.release(log.place(), Blob::of(&packed), read.contents(), Vec::new(), None);
     manifest.matches(&release).expect("an entry made from its manifest");
     let statement = Statement::new(
         vec![("missed-bin-1.0.0.brick".to_owned(), release.archive.sha256)],
@@ -299,18 +302,18 @@ pub fn examples() -> BTreeMap<&'static str, String> {
     shown.insert("envelope", String::from_utf8(envelope.to_bytes()).expect("JSON is UTF-8"));
     let signed = pae(STATEMENT_PAYLOAD_TYPE, &envelope.payload);
     shown.insert("pae", format!("{} …", String::from_utf8_lossy(&signed[..120])));
-    shown.insert("keyid-bytes", format!(r#"{{"keytype":"ed25519","keyval":{{"public":"{}"}},"scheme":"ed25519"}}"#, public(21)));
+    shown.insert(
+        "keyid-bytes",
+        format!(r#"{{"keytype":"ed25519","keyval":{{"public":"{}"}},"scheme":"ed25519"}}"#, public(21)),
+    );
     shown.insert("keyid", public(21).id().to_string());
     let (files, _) = snapshot(&mut log, &mut fold, &mut index, START + 60);
     let line = String::from_utf8(files[&brick.brick].clone()).expect("JSON is UTF-8");
     shown.insert("index-line-first", line.trim_end().to_owned());
 
     let service = ServiceManifest::parse(SERVICE).expect("a good service");
-    let locked = vec![Locked {
-        name: brick.clone(),
-        version: version.clone(),
-        sha256: release.archive.sha256,
-    }];
+    let locked =
+        vec![Locked { name: brick.clone(), version: version.clone(), sha256: release.archive.sha256 }];
     let service = service
         .service(log.place(), locked, Some(Blob::of(SERVICE.as_bytes())))
         .expect("its brick is locked");
@@ -326,7 +329,10 @@ pub fn examples() -> BTreeMap<&'static str, String> {
             versions: vec![version.clone()],
             status: ReleaseStatus::Deprecated,
             code: Some(StatusCode::Superseded),
-            use_instead: Some(status::UseInstead { name: name("midshire.example/missed-bin"), req: name("^2.1") }),
+            use_instead: Some(status::UseInstead {
+                name: name("midshire.example/missed-bin"),
+                req: name("^2.1"),
+            }),
             effective: Some("2027-06-30".to_owned()),
             reason: Some(Blob::of(b"Midshire's covers garden waste too.")),
         })),
@@ -339,7 +345,10 @@ pub fn examples() -> BTreeMap<&'static str, String> {
     let line = String::from_utf8(file.clone()).expect("JSON is UTF-8");
     shown.insert("index-line", line.trim_end().to_owned());
     shown.insert("index-line-pretty", pretty(line.trim_end()));
-    shown.insert("snapshot-leaf", String::from_utf8_lossy(log.leaves.last().expect("a leaf")).trim_end().to_owned());
+    shown.insert(
+        "snapshot-leaf",
+        String::from_utf8_lossy(log.leaves.last().expect("a leaf")).trim_end().to_owned(),
+    );
     shown.insert("bucket", String::from_utf8(bucket.bytes()).expect("lines").trim_end().to_owned());
     shown.insert("bucket-number", format!("0x{:04x}", bucket_of(brick.brick.as_str())));
     shown.insert("index-root-empty", BucketTree::new().root().to_hex());
@@ -364,7 +373,10 @@ pub fn examples() -> BTreeMap<&'static str, String> {
     let witness = witness_name(&name(mid_registry));
     let head = log.head(10, &witness, 14, START + 3_601);
     shown.insert("checkpoint", head.to_string().trim_end().to_owned());
-    shown.insert("cosignature-message", format!("cosignature/v1\ntime {}\n{}", START + 3_601, head.text).trim_end().to_owned());
+    shown.insert(
+        "cosignature-message",
+        format!("cosignature/v1\ntime {}\n{}", START + 3_601, head.text).trim_end().to_owned(),
+    );
     let size = log.tree.len();
     let prove = |at: u64| Proof {
         extra: Some(log.leaves[usize::try_from(at).expect("small")].clone()),
@@ -375,23 +387,22 @@ pub fn examples() -> BTreeMap<&'static str, String> {
     let proof = prove(1);
     verify_release(&proof, brick, version, &commons, START + 4_000).expect("a proof that convinces");
     shown.insert("tlog-proof", proof.to_string().trim_end().to_owned());
-    let index_proof = IndexProof {
-        bucket,
-        path: index.prove(bucket_of(brick.brick.as_str())),
-        snapshot: prove(size - 1),
-    };
+    let index_proof =
+        IndexProof { bucket, path: index.prove(bucket_of(brick.brick.as_str())), snapshot: prove(size - 1) };
     index_proof.verify(brick.brick.as_str(), Some(Hash::of(&file)), &north_vkey).expect("the current file");
     shown.insert("index-proof", index_proof.to_string().trim_end().to_owned());
     let old = 3;
-    let request = AddCheckpoint::new(old, log.tree.prove_consistency(old, size).expect("sizes of this log"), Note {
-        text: head.text.clone(),
-        signatures: head.signatures[..1].to_vec(),
-    });
+    let request = AddCheckpoint::new(
+        old,
+        log.tree.prove_consistency(old, size).expect("sizes of this log"),
+        Note { text: head.text.clone(), signatures: head.signatures[..1].to_vec() },
+    );
     shown.insert("add-checkpoint", request.expect("a good request").to_string().trim_end().to_owned());
 
     // What lies in git, and what a client keeps.
     let mut paths = vec!["README.md".to_owned()];
-    for (folder, count) in [(layout::COMMONS.to_owned(), commons_log.tree.len()), (layout::log(&north), size)] {
+    for (folder, count) in [(layout::COMMONS.to_owned(), commons_log.tree.len()), (layout::log(&north), size)]
+    {
         paths.push(layout::checkpoint(&folder));
         paths.extend((0..count).map(|at| layout::entry(&folder, at)));
     }
@@ -423,10 +434,19 @@ pub fn examples() -> BTreeMap<&'static str, String> {
     // What is said over HTTP.
     let well_known = WellKnown {
         api_version: API_VERSION,
-        commons: CommonsId { origin: commons_log.origin.clone(), vkey: terms.log.clone(), root_sha256: pinned },
+        commons: CommonsId {
+            origin: commons_log.origin.clone(),
+            vkey: terms.log.clone(),
+            root_sha256: pinned,
+        },
         registry: name(north_registry),
         logs: vec![
-            LogPath { origin: commons_log.origin.clone(), vkey: terms.log, path: "/commons".to_owned(), publisher: None },
+            LogPath {
+                origin: commons_log.origin.clone(),
+                vkey: terms.log,
+                path: "/commons".to_owned(),
+                publisher: None,
+            },
             LogPath {
                 origin: north_origin,
                 vkey: north_vkey.to_string(),
@@ -436,7 +456,8 @@ pub fn examples() -> BTreeMap<&'static str, String> {
         ],
     };
     shown.insert("well-known", pretty(&serde_json::to_string(&well_known).expect("string keys")));
-    let problem = Problem::new(ProblemType::Conflict, format!("{brick} {version} is already released, as leaf 1"));
+    let problem =
+        Problem::new(ProblemType::Conflict, format!("{brick} {version} is already released, as leaf 1"));
     shown.insert("problem", pretty(&serde_json::to_string(&problem).expect("string keys")));
 
     statements_of_others(&mut shown, &release, &log);
@@ -548,9 +569,12 @@ fn hex_dump(bytes: &[u8]) -> String {
                 let hex: Vec<String> = row.iter().map(|byte| format!("{byte:02x}")).collect();
                 let shown: String = row
                     .iter()
-                    .map(|byte| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' })
+                    .map(
+                        |byte| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' },
+                    )
                     .collect();
-                writeln!(text, "{:08x}  {:<47}  |{shown}|", at * 16, hex.join(" ")).expect("writing to a string");
+                writeln!(text, "{:08x}  {:<47}  |{shown}|", at * 16, hex.join(" "))
+                    .expect("writing to a string");
             }
             2 => text.push_str("*\n"),
             _ => {}

@@ -28,7 +28,8 @@ fn every_example_is_what_the_types_write() {
                     inside = Some(info.split_whitespace().find_map(|word| word.strip_prefix("example=")));
                     writeln!(wanted, "{line}").expect("writing to a string");
                     if let Some(Some(name)) = inside {
-                        let example = examples.get(name).unwrap_or_else(|| panic!("no example is called {name}"));
+                        let example =
+                            examples.get(name).unwrap_or_else(|| panic!("no example is called {name}"));
                         used.insert(name.to_owned());
                         writeln!(wanted, "{example}").expect("writing to a string");
                     }
@@ -52,7 +53,7 @@ fn every_predicate_in_the_pages_is_one_to_its_parser_and_its_schema() {
     let mut seen = BTreeSet::new();
     for page in pages() {
         for block in blocks(&read(&page)) {
-            if !block.body.contains("\"predicateType\"") {
+            if block.language() != "json" || !block.body.contains("\"predicateType\"") {
                 continue;
             }
             let bytes = compact(&block.body);
@@ -61,10 +62,13 @@ fn every_predicate_in_the_pages_is_one_to_its_parser_and_its_schema() {
             let kind = statement.predicate.kind();
             assert_eq!(block.value("example"), Some(kind));
             let value: Value = serde_json::from_str(&bytes).expect("JSON");
-            let schema = json_schema::named(&format!("predicate-{kind}")).expect("a schema for each kind").schema;
+            let schema =
+                json_schema::named(&format!("predicate-{kind}")).expect("a schema for each kind").schema;
             let validator = jsonschema::draft202012::new(schema.as_value()).expect("a good schema");
-            let problems: Vec<_> =
-                validator.iter_errors(&value["predicate"]).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            let problems: Vec<_> = validator
+                .iter_errors(&value["predicate"])
+                .map(|e| format!("{}: {e}", e.instance_path()))
+                .collect();
             assert!(problems.is_empty(), "{kind}: {problems:#?}");
             seen.insert(kind);
         }
@@ -110,7 +114,8 @@ fn every_table_is_what_the_types_say() {
 fn problems() -> String {
     let mut table = "| `type` | status | `title` |\n|---|---|---|\n".to_owned();
     for problem in ProblemType::ALL {
-        writeln!(table, "| `{problem}` | {} | {} |", problem.status(), problem.title()).expect("writing to a string");
+        writeln!(table, "| `{problem}` | {} | {} |", problem.status(), problem.title())
+            .expect("writing to a string");
     }
     table
 }
@@ -146,18 +151,39 @@ fn walk(root: &Value, schema: &Value, prefix: &str, depth: usize, table: &mut St
         let needed = if required.contains(&key.as_str()) { "" } else { ", optional" };
         let meaning = member["description"].as_str().or(target["description"].as_str()).unwrap_or_default();
         let meaning = meaning.split("\n\n").next().unwrap_or_default().replace('\n', " ").replace('|', "\\|");
-        writeln!(table, "| `{name}` | {}{needed} | {meaning} |", value_words(root, target)).expect("writing to a string");
+        let meaning = without_links(&meaning);
+        writeln!(table, "| `{name}` | {}{needed} | {meaning} |", value_words(root, target))
+            .expect("writing to a string");
         if depth >= MAX_DEPTH {
             continue;
         }
         if target["properties"].is_object() {
             walk(root, target, &format!("{name}."), depth + 1, table);
-        } else if let Some(items) = target.get("items").map(|items| follow(root, items)).filter(|i| i["properties"].is_object()) {
+        } else if let Some(items) =
+            target.get("items").map(|items| follow(root, items)).filter(|i| i["properties"].is_object())
+        {
             walk(root, items, &format!("{name}[]."), depth + 1, table);
-        } else if let Some(each) = target.get("additionalProperties").map(|each| follow(root, each)).filter(|e| e["properties"].is_object()) {
+        } else if let Some(each) = target
+            .get("additionalProperties")
+            .map(|each| follow(root, each))
+            .filter(|e| e["properties"].is_object())
+        {
             walk(root, each, &format!("{name}.*."), depth + 1, table);
         }
     }
+}
+
+/// `[name](path)`, as Rust's comments link, to `name`.
+fn without_links(text: &str) -> String {
+    let mut parts = text.split("](");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        if let Some(at) = plain.rfind('[') {
+            plain.remove(at);
+        }
+        plain.push_str(part.split_once(')').map_or(part, |(_, rest)| rest));
+    }
+    plain
 }
 
 /// The schema that `schema` points at, through `$ref`.
@@ -170,7 +196,8 @@ fn follow<'v>(root: &'v Value, schema: &'v Value) -> &'v Value {
 
 fn value_words(root: &Value, schema: &Value) -> String {
     if let Some(words) = schema["enum"].as_array() {
-        let words: Vec<String> = words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
+        let words: Vec<String> =
+            words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
         return words.join(", ");
     }
     if let Some(choices) = schema["oneOf"].as_array().or(schema["anyOf"].as_array()) {

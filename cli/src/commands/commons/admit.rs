@@ -24,7 +24,9 @@ const MAX_TITLE_CHARS: usize = 150;
 
 /// Draft the record of a publisher or a registry, for the registrars to sign
 #[derive(clap::Args)]
-#[command(after_help = "KEY is 64 hexadecimal digits, an `ssh-ed25519 …` line, a file of either, or a name of `brick key list`.")]
+#[command(
+    after_help = "KEY is 64 hexadecimal digits, an `ssh-ed25519 …` line, a file of either, or a name of `brick key list`."
+)]
 pub(super) struct AdmitArgs {
     #[command(subcommand)]
     who: Who,
@@ -160,7 +162,8 @@ pub(super) fn run(ctx: &Context, args: &AdmitArgs) -> Result<(), Failure> {
     drafts::write(&ctx.path(&path), &draft)?;
     ctx.status("Drafted", format_args!("the record of {id} in {}", path.display()));
     let registrars = session.commons().root().registrars.clone();
-    let description = drafts::describe(&draft, &said, Some(&registrars), &drafts::key_names(ctx));
+    let deciders = drafts::deciders(ctx, &said);
+    let description = drafts::describe(&draft, &said, deciders.as_deref(), &drafts::key_names(ctx));
     ctx.talk_block(&description.lines().join("\n"));
     ctx.note(format_args!(
         "next, {} of {} registrars run `brick commons sign {1}`, then somebody runs `brick commons submit {1}`",
@@ -179,14 +182,19 @@ fn publisher(
     let commons = session.commons();
     let Some(home) = commons.registry(&args.home) else {
         let known: Vec<String> = commons.registries().map(|registry| registry.id.to_string()).collect();
-        return Err(Failure::yours(format!("registry {} is not admitted to {}", args.home, commons.origin().domain()))
-            .help(match known.as_slice() {
-                [] => format!("admit it first: `brick commons admit registry {} …`", args.home),
-                known => format!("choose one of {}, or admit it first", known.join(", ")),
-            }));
+        return Err(Failure::yours(format!(
+            "registry {} is not admitted to {}",
+            args.home,
+            commons.origin().domain()
+        ))
+        .help(match known.as_slice() {
+            [] => format!("admit it first: `brick commons admit registry {} …`", args.home),
+            known => format!("choose one of {}, or admit it first", known.join(", ")),
+        }));
     };
     let origin = Origin::of_publisher(&args.id);
-    let bug = |err: &(dyn std::error::Error + 'static)| Failure::bug("an admitted log key is unfit").because(err);
+    let bug =
+        |err: &(dyn std::error::Error + 'static)| Failure::bug("an admitted log key is unfit").because(err);
     let name = KeyName::new(origin.as_str()).map_err(|err| bug(&err))?;
     let vkey = Vkey::new(name, Algorithm::Ed25519, home.log_key.as_bytes()).map_err(|err| bug(&err))?;
     if args.bricks.len() > MAX_PATTERNS {

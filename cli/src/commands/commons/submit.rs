@@ -1,9 +1,12 @@
 //! `brick commons submit`: have a signed record or root logged in the commons log.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use brick_client::Client;
+use brick_client::{Client, LogPath};
 use brick_schemas::Digest;
+use brick_schemas::predicate::Predicate;
+use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::hash::leaf_hash;
 use brick_tlog::tree::check_inclusion;
 use brick_trust::{Envelope, Refused, Step, open_head};
@@ -16,6 +19,10 @@ use crate::files;
 use crate::session::refusal::{asked, refused};
 use crate::session::{Session, new_client};
 
+/// Times that the registry is asked whether it shows the record, at most; with [`PAUSE`] these are 10 seconds.
+const MAX_WAITS: usize = 50;
+/// Time between two of them.
+const PAUSE: Duration = Duration::from_millis(200);
 /// Bytes of a blob that goes along with a record, at most.
 const MAX_BLOB_BYTES: u64 = 64 * 1_024;
 
@@ -68,14 +75,51 @@ pub(super) fn run(ctx: &Context, args: &SubmitArgs) -> Result<(), Failure> {
             format!("the record of {} {name}", statement.predicate.kind())
         }
     };
+    wait_until_shown(&session, &host, &said, receipt.index);
     let verb = if is_new && !receipt.duplicate { "Logged" } else { "Found" };
     ctx.status(verb, format_args!("{what}: entry {} of {}", receipt.index, receipt.log));
     if args.json {
         let payload = envelope.payload_digest();
         let already = !is_new || receipt.duplicate;
-        return ctx.json("commons-submit", &Submitted { log: receipt.log.to_string(), index: receipt.index, already, payload });
+        return ctx.json(
+            "commons-submit",
+            &Submitted { log: receipt.log.to_string(), index: receipt.index, already, payload },
+        );
     }
     Ok(())
+}
+
+/// Waits a little until the registry shows the new head, and a new publisher's home has opened its log, so that the next
+/// command finds them. Neither changes that the record is logged.
+fn wait_until_shown(session: &Session<'_>, host: &Client, said: &Said, index: u64) {
+    let ctx = session.ctx;
+    let is_shown = |client: &Client, log: &LogPath, size: u64| {
+        let shown = session.wait(client.checkpoint(log)).ok();
+        shown.and_then(|note| Checkpoint::parse(&note.text).ok()).is_some_and(|head| head.size >= size)
+    };
+    let patiently = |done: &dyn Fn() -> bool| {
+        for _ in 0..MAX_WAITS {
+            if done() {
+                return true;
+            }
+            session.wait(async { tokio::time::sleep(PAUSE).await });
+        }
+        done()
+    };
+    if !patiently(&|| is_shown(host, &LogPath::Commons, index + 1)) {
+        ctx.note(format_args!(
+            "the registry does not show it yet: the other registries have not cosigned that head"
+        ));
+        return;
+    }
+    let Said::Entry(statement) = said else { return };
+    let Predicate::Publisher(record) = &statement.predicate else { return };
+    let home = session.commons().registry(&record.home).and_then(|home| home.urls.first());
+    let Some(home) = home.and_then(|url| new_client(url).ok()) else { return };
+    let log = LogPath::Publisher(record.id.clone());
+    if !patiently(&|| is_shown(&home, &log, 0)) {
+        ctx.note(format_args!("registry {} has not opened the log of {} yet", record.home, record.id));
+    }
 }
 
 /// Applies the entry to a copy of the commons. Returns whether it is new; one that was logged before is no error.
@@ -109,7 +153,9 @@ fn host(session: &Session<'_>) -> Result<Client, Failure> {
     let chosen = session.online()?;
     let urls = session.commons().commons_host().map(|registry| registry.urls.clone()).unwrap_or_default();
     match urls.first() {
-        Some(url) if !urls.iter().any(|url| new_client(url).is_ok_and(|client| client.base() == chosen.base())) => {
+        Some(url)
+            if !urls.iter().any(|url| new_client(url).is_ok_and(|client| client.base() == chosen.base())) =>
+        {
             new_client(url)
         }
         _ => Ok(chosen.clone()),
@@ -134,7 +180,13 @@ fn verify(
             format!("the registry acknowledges another entry of {origin} than the one that was sent"),
         ));
     }
-    check_inclusion(proof.index, checkpoint.size, &leaf_hash(leaf), &proof.path, &checkpoint.root).map_err(|err| {
-        Refused::caused(Step::Inclusion, format!("the entry is not leaf {} of {origin}", proof.index), err)
-    })
+    check_inclusion(proof.index, checkpoint.size, &leaf_hash(leaf), &proof.path, &checkpoint.root).map_err(
+        |err| {
+            Refused::caused(
+                Step::Inclusion,
+                format!("the entry is not leaf {} of {origin}", proof.index),
+                err,
+            )
+        },
+    )
 }

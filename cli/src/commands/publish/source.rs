@@ -23,7 +23,9 @@ pub(super) fn of(ctx: &Context, dir: &Path, repository: Option<&Url>) -> Option<
     }
     let changed = git(ctx, dir, &["status", "--porcelain", "--untracked-files=normal", "--", "."])?;
     if !changed.trim().is_empty() {
-        ctx.note(format_args!("the folder holds changes that are not committed: the release will name no commit"));
+        ctx.note(format_args!(
+            "the folder holds changes that are not committed: the release will name no commit"
+        ));
         return None;
     }
     Some(Source { repository: repository.to_string(), commit: commit.to_owned() })
