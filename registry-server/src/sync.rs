@@ -11,8 +11,9 @@ use brick_schemas::predicate::{Predicate, Release};
 use brick_schemas::{Blob, Digest, Origin, PublisherName};
 use brick_store::{LeafKind, LeafRow, LogStep, SyncState};
 use brick_tlog::checkpoint::Checkpoint;
-use brick_tlog::hash::Hash;
+use brick_tlog::hash::{Hash, leaf_hash};
 use brick_tlog::note::Note;
+use brick_tlog::tree::Frontier;
 use brick_trust::{Commons, Head, Pin, Refused, Step, open_head};
 
 use crate::log_tail::LogTail;
@@ -98,16 +99,16 @@ async fn follow(registry: &Arc<Registry>, peer: &Peer) -> Result<(), SyncError> 
     let Some(publishers) = in_view(&follower, |view| view.publishers()).await? else { return Ok(()) };
     // The commons first: the records in it say whose entries count.
     let commons = commons_origin(registry);
-    let state = outcome(sync_commons(registry, &follower).await);
-    if let Some(origin) = commons_origin(registry).or(commons) {
-        note_state(registry, peer, Some(&origin), &state).await;
-    }
-    if let SyncState::Failed { why } = state {
+    let taken = sync_commons(registry, &follower).await;
+    let Some(origin) = commons_origin(registry).or(commons) else {
+        // No log can be named yet that this would be said of, so it is said of the peer.
+        return taken;
+    };
+    let state = outcome(taken);
+    if let SyncState::Failed { why } = &state {
         tracing::warn!(peer = peer.name, why, "the commons log was not taken");
-        if commons_origin(registry).is_none() {
-            return Ok(());
-        }
     }
+    note_state(registry, peer, Some(&origin), &state).await;
     for publisher in publishers {
         let origin = Origin::of_publisher(&publisher);
         let state = outcome(sync_publisher(registry, peer, &follower, &publisher).await);
@@ -199,7 +200,7 @@ async fn sync_commons(registry: &Arc<Registry>, follower: &Follower) -> Result<(
     for leaf in &leaves {
         tail.push(leaf);
     }
-    demand_root(registry, &origin, &tail, &head).await?;
+    demand_root(registry, follower, layout::COMMONS, &tail, &head).await?;
     let mut step = mirrored_step(&mut tail, log.size, &head);
     for (index, leaf) in (log.size..).zip(leaves) {
         let envelope = brick_trust::Envelope::parse(&leaf)
@@ -285,7 +286,8 @@ async fn sync_publisher(
             .expect("checking leaves does not panic")?
     };
     fetch_archives(registry, peer, &checked).await?;
-    let segments = replay_stretch(registry, commons, publisher, &mut tail, &leaves, &checked, &head).await?;
+    let stretch = Stretch { publisher, leaves: &leaves, checked: &checked, head: &head };
+    let segments = replay_stretch(registry, follower, commons, &mut tail, &stretch).await?;
     let mut step = mirrored_step(&mut tail, from, &head);
     for (leaf, checked) in leaves.into_iter().zip(&checked) {
         let kind = match checked {
@@ -299,16 +301,23 @@ async fn sync_publisher(
     after_move(registry, &origin, &head).await
 }
 
+/// New leaves of a publisher's log, and the head that they should lead to.
+struct Stretch<'a> {
+    publisher: &'a PublisherName,
+    leaves: &'a [Vec<u8>],
+    checked: &'a [CheckedLeaf],
+    head: &'a Head,
+}
+
 /// Walks the new leaves, and moves `tail` over them only if all of them hold and add up to the head's root.
 async fn replay_stretch(
     registry: &Registry,
+    follower: &Follower,
     commons: &Commons,
-    publisher: &PublisherName,
     tail: &mut LogTail,
-    leaves: &[Vec<u8>],
-    checked: &[CheckedLeaf],
-    head: &Head,
+    stretch: &Stretch<'_>,
 ) -> Result<Vec<Segment>, SyncError> {
+    let Stretch { publisher, leaves, checked, head } = *stretch;
     let first = tail.size();
     // Roots at the sizes that entries name as their basis: old ones from the store, new ones on the way.
     let mut roots: BTreeMap<u64, Hash> = BTreeMap::new();
@@ -336,8 +345,7 @@ async fn replay_stretch(
         tail.push(leaf);
         roots.insert(index, tail.root());
     }
-    let origin = tail.origin.clone();
-    demand_root(registry, &origin, tail, head).await?;
+    demand_root(registry, follower, &layout::log(publisher), tail, head).await?;
     let before = Before { publisher, commons, first, snapshot_time, loaded, nodes: index_nodes, index_root };
     let segments =
         replay(before, checked, |size| roots.get(&size).copied(), |payload| seen.contains(payload))?;
@@ -361,11 +369,12 @@ async fn head_is_known(registry: &Registry, tail: &LogTail, head: &Head) -> Resu
 /// Demands that the leaves held now are the ones under the head; two signed heads that cannot be connected are kept.
 async fn demand_root(
     registry: &Registry,
-    origin: &Origin,
+    follower: &Follower,
+    folder: &str,
     tail: &LogTail,
     head: &Head,
 ) -> Result<(), SyncError> {
-    let checkpoint = head.checkpoint();
+    let (checkpoint, origin) = (head.checkpoint(), &tail.origin);
     if checkpoint.size == tail.size() && checkpoint.root == tail.root() {
         return Ok(());
     }
@@ -376,7 +385,9 @@ async fn demand_root(
         )
         .into());
     }
-    if registry.head(origin).is_none() {
+    // Whoever keeps a repository can put any leaves under an honest head. Only where all that lie there are the ones
+    // under the head is it the log that has another history than the one held here.
+    if registry.head(origin).is_none() || !adds_up(follower, folder, checkpoint).await? {
         return Err(Refused::new(
             Step::Inclusion,
             format!("the leaves of {origin} do not add up to its head"),
@@ -384,6 +395,22 @@ async fn demand_root(
         .into());
     }
     Err(forked(registry, origin, head).await?.into())
+}
+
+/// Whether all the leaves in a peer's repository are those of the head: read from the first, a bundle's worth at a time.
+async fn adds_up(follower: &Follower, folder: &str, checkpoint: &Checkpoint) -> Result<bool, SyncError> {
+    let (folder, size, root) = (folder.to_owned(), checkpoint.size, checkpoint.root);
+    let read = move |view: &View| {
+        let mut tree = Frontier::new();
+        while tree.size() < size {
+            let end = size.min(tree.size() + layout::ENTRIES_PER_FOLDER);
+            for leaf in view.leaves(&folder, tree.size(), end)? {
+                tree.push(leaf_hash(&leaf));
+            }
+        }
+        Ok(tree.root() == root)
+    };
+    Ok(in_view(follower, read).await?.unwrap_or(false))
 }
 
 async fn forked(registry: &Registry, origin: &Origin, head: &Head) -> Result<Refused, RegistryError> {
