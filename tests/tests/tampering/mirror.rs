@@ -128,7 +128,9 @@ pub fn judge(world: &World, step: &str, tamper: fn(&World, &mut Scene)) -> Resul
     if followed.leaves > 0 || followed.evidence > 0 {
         return Err(format!("a registry took it: {followed:#?}"));
     }
-    let is_named = |why: &String| why.split_once('|').is_some_and(|(named, _)| named == step);
+    // A registry holds all leaves against the head before it replays them, an audit afterwards.
+    let is_named =
+        |why: &String| why.split_once('|').is_some_and(|(named, _)| named == step || named == "inclusion");
     // What git itself refuses, or the layout of the repository, comes before any step.
     let is_unreadable =
         |why: &String| !why.contains('|') && (why.contains("git") || why.contains("repository"));
