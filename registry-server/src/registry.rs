@@ -117,7 +117,11 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError`]; a log that does not add up stops the start.
-    pub async fn open(settings: Settings) -> Result<(Arc<Self>, mpsc::Receiver<Submission>), RegistryError> {
+    pub async fn open(
+        mut settings: Settings,
+    ) -> Result<(Arc<Self>, mpsc::Receiver<Submission>), RegistryError> {
+        // Programs that are started in folders of their own are told paths in it.
+        settings.data = std::path::absolute(&settings.data).map_err(RegistryError::store)?;
         let store =
             Store::open(&settings.data, StoreOptions::default()).await.map_err(RegistryError::store)?;
         let git = settings.data.join("commons.git");

@@ -266,10 +266,8 @@ impl ExampleCommons {
         };
         let subject = Digest::of(record.vkey.as_bytes());
         self.submit(id.as_str(), subject, Predicate::Publisher(Box::new(record))).await?;
-        self.wait(&format!("opening the log of {id}"), || {
-            self.servers[home].registry.head(&origin).is_some()
-        })
-        .await
+        self.wait(&format!("opening the log of {id}"), || self.servers[home].registry.head(&origin).is_some())
+            .await
     }
 
     /// Waits until every registry holds the whole commons log.
