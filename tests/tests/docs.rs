@@ -8,6 +8,8 @@ mod example;
 mod links;
 #[path = "docs/made.rs"]
 mod made;
+#[path = "docs/page_text.rs"]
+mod page_text;
 #[path = "docs/pages.rs"]
 mod pages;
 #[path = "docs/pretty.rs"]

@@ -1,6 +1,5 @@
 //! The table of bounds, from the sources: every public `MAX_…` of the crates that read what others wrote.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::pages::{collect, read, shown, top};
@@ -36,7 +35,9 @@ fn bounds_of(folder: &str) -> Vec<Bound> {
                 doc.push(words.trim());
                 continue;
             }
-            let named = ["pub const ", "const "].iter().find_map(|start| line.strip_prefix(start));
+            let named = ["pub const ", "pub(super) const ", "pub(crate) const ", "const "]
+                .iter()
+                .find_map(|start| line.strip_prefix(start));
             if let Some((name, rest)) = named.and_then(|rest| rest.split_once(": "))
                 && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
                 && let Some((_, expression)) = rest.split_once(" = ")
@@ -64,25 +65,30 @@ fn bounds_of(folder: &str) -> Vec<Bound> {
 pub fn table() -> String {
     let crates: Vec<(&str, Vec<Bound>)> =
         CRATES.iter().map(|(folder, what)| (*what, bounds_of(folder))).collect();
-    let mut all = BTreeMap::new();
-    for bound in crates.iter().flat_map(|(_, bounds)| bounds) {
-        all.entry(bound.name.as_str()).or_insert(bound.expression.as_str());
-    }
+    let all: Vec<&Bound> = crates.iter().flat_map(|(_, bounds)| bounds).collect();
     let mut table = String::new();
     for (what, bounds) in &crates {
         writeln!(table, "### {what}\n\n| bound | value | what |\n|---|---|---|")
             .expect("writing to a string");
         for bound in bounds.iter().filter(|bound| bound.name.starts_with("MAX_") && !bound.what.is_empty()) {
-            let near: BTreeMap<&str, &str> = bounds
-                .iter()
-                .filter(|other| other.file == bound.file)
-                .map(|other| (other.name.as_str(), other.expression.as_str()))
-                .collect();
-            let value = evaluate(&bound.expression, &|name| near.get(name).or(all.get(name)).copied());
+            let value = evaluate(&bound.expression, &|name| {
+                // A constant may pass on one of its own name from elsewhere; otherwise its own file comes first, then its
+                // own crate.
+                let is_meant = |other: &&Bound| other.name == name && !std::ptr::eq(*other, bound);
+                let in_file = bounds.iter().filter(is_meant).find(|other| other.file == bound.file);
+                let in_crate = || bounds.iter().find(is_meant);
+                let anywhere = || all.iter().copied().find(is_meant);
+                in_file.or_else(in_crate).or_else(anywhere).map(|other| other.expression.as_str())
+            });
             let words = bound.what.replace(['[', ']'], "").replace('|', "\\|");
             let file = &bound.file;
-            writeln!(table, "| [`{}`](../../{file}) | {} | {words} |", bound.name, spelled(value))
-                .expect("writing to a string");
+            writeln!(
+                table,
+                "| [`{}`](../../{file}) | {} | {words} |",
+                bound.name,
+                spelled(&bound.name, value)
+            )
+            .expect("writing to a string");
         }
         table.push('\n');
     }
@@ -90,7 +96,7 @@ pub fn table() -> String {
 }
 
 /// `16,777,216 (16 MiB)`.
-fn spelled(value: u128) -> String {
+fn spelled(name: &str, value: u128) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -102,7 +108,7 @@ fn spelled(value: u128) -> String {
     let power = value.trailing_zeros();
     match value {
         _ if value > 1 << 32 && value.is_power_of_two() => text + &format!(" (2^{power})"),
-        _ if value >= 1 << 20 && power >= 20 => text + &format!(" (2^20 × {})", value >> 20),
+        _ if name.ends_with("_BYTES") && power >= 20 => text + &format!(" ({} MiB)", value >> 20),
         _ => text,
     }
 }
@@ -164,9 +170,6 @@ fn atom(tokens: &mut Vec<String>, constant: Constants) -> u128 {
         number
     } else {
         let name = token.rsplit("::").next().unwrap_or_default();
-        if let Some((name, length)) = name.split_once(".len") {
-            panic!("cannot count {name}{length}");
-        }
         let expression = constant(name).unwrap_or_else(|| panic!("no constant is called {name}"));
         match expression.strip_prefix('"') {
             Some(text) => return skip_len(tokens, text.trim_end_matches('"').len() as u128),
@@ -224,6 +227,6 @@ fn the_table_of_bounds_has_the_values_of_the_compiled_constants() {
             .lines()
             .find(|line| line.starts_with(&start))
             .unwrap_or_else(|| panic!("no row for {name}"));
-        assert!(row.contains(&format!("| {} |", spelled(value.into()))), "{name} is {value}: {row}");
+        assert!(row.contains(&format!("| {} |", spelled(name, value.into()))), "{name} is {value}: {row}");
     }
 }

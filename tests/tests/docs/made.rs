@@ -53,7 +53,7 @@ fn every_predicate_in_the_pages_is_one_to_its_parser_and_its_schema() {
     let mut seen = BTreeSet::new();
     for page in pages() {
         for block in blocks(&read(&page)) {
-            if !block.body.contains("\"predicateType\"") {
+            if block.language() != "json" || !block.body.contains("\"predicateType\"") {
                 continue;
             }
             let bytes = compact(&block.body);
@@ -151,6 +151,7 @@ fn walk(root: &Value, schema: &Value, prefix: &str, depth: usize, table: &mut St
         let needed = if required.contains(&key.as_str()) { "" } else { ", optional" };
         let meaning = member["description"].as_str().or(target["description"].as_str()).unwrap_or_default();
         let meaning = meaning.split("\n\n").next().unwrap_or_default().replace('\n', " ").replace('|', "\\|");
+        let meaning = without_links(&meaning);
         writeln!(table, "| `{name}` | {}{needed} | {meaning} |", value_words(root, target))
             .expect("writing to a string");
         if depth >= MAX_DEPTH {
@@ -170,6 +171,19 @@ fn walk(root: &Value, schema: &Value, prefix: &str, depth: usize, table: &mut St
             walk(root, each, &format!("{name}.*."), depth + 1, table);
         }
     }
+}
+
+/// `[name](path)`, as Rust's comments link, to `name`.
+fn without_links(text: &str) -> String {
+    let mut parts = text.split("](");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        if let Some(at) = plain.rfind('[') {
+            plain.remove(at);
+        }
+        plain.push_str(part.split_once(')').map_or(part, |(_, rest)| rest));
+    }
+    plain
 }
 
 /// The schema that `schema` points at, through `$ref`.
