@@ -8,6 +8,7 @@ use brick_tlog::note::{Algorithm, Vkey};
 use brickyard::{Server, Settings};
 use ed25519_dalek::SigningKey;
 
+use super::proxy::Proxy;
 use super::{Room, check};
 
 /// The registry's name, which is its operator's, too.
@@ -17,6 +18,8 @@ pub const REGISTRY: &str = "registry.example";
 pub struct Commons {
     runtime: tokio::runtime::Runtime,
     server: Option<Server>,
+    /// The way to it: the address that its record names.
+    pub proxy: Proxy,
     settings: Settings,
     /// The digest to pin.
     pub root: String,
@@ -66,6 +69,7 @@ impl Commons {
         let mut commons = Self {
             runtime,
             server: None,
+            proxy: Proxy::start(),
             settings: Settings { root_sha256: digest, ..settings },
             root: digest.to_string(),
             _dir: dir,
@@ -108,7 +112,7 @@ impl Commons {
     }
 
     pub fn url(&self) -> String {
-        self.server().url()
+        self.proxy.url()
     }
 
     fn server(&self) -> &Server {
@@ -119,11 +123,13 @@ impl Commons {
     pub fn start(&mut self) {
         let server = self.runtime.block_on(brickyard::start(self.settings.clone())).unwrap();
         self.settings.listen = server.address();
+        self.proxy.to(Some(server.address()));
         self.server = Some(server);
     }
 
     /// Stops it; its address answers no more.
     pub fn stop(&mut self) {
+        self.proxy.to(None);
         if let Some(server) = self.server.take() {
             self.runtime.block_on(server.stop());
         }
