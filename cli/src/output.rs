@@ -30,15 +30,13 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// When to colour.
+/// When to colour; `Auto` is on a terminal, unless `NO_COLOR` is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Color {
-    /// On a terminal that can show it, unless `NO_COLOR` is set.
+    // No doc comments: clap would show them, and every page of help would be twice as long.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 

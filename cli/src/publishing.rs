@@ -114,17 +114,22 @@ pub(crate) fn submit(
     let answer = session.wait(desk.home.publish(entry.clone(), blobs));
     let (receipt, proof) = match answer {
         Ok(answer) => answer,
-        Err(err) => return Err(not_taken(ctx, &pending, &err)),
+        Err(err) => return Err(not_taken(ctx, submission, &err)),
     };
     let acknowledged = receipt::verify(session, desk, &seen, &entry, &receipt, proof)?;
     receipt::keep(ctx, submission, &acknowledged)?;
-    match std::fs::remove_file(&pending) {
-        Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
-            ctx.detail("Kept", format_args!("{}: {err}", pending.display()));
-        }
-        _ => {}
-    }
+    forget_pending(ctx, &submission.publisher, &submission.stem);
     Ok(Some(acknowledged))
+}
+
+/// Forgets an entry that is in the log, or never will be.
+pub(crate) fn forget_pending(ctx: &Context, publisher: &PublisherName, stem: &str) {
+    let pending = pending_path(ctx, publisher, stem);
+    if let Err(err) = std::fs::remove_file(&pending)
+        && err.kind() != std::io::ErrorKind::NotFound
+    {
+        ctx.detail("Kept", format_args!("{}: {err}", pending.display()));
+    }
 }
 
 fn pending_path(ctx: &Context, publisher: &PublisherName, stem: &str) -> PathBuf {
@@ -194,7 +199,7 @@ fn sign(
 }
 
 /// The registry did not take it: is it worth sending the same again?
-fn not_taken(ctx: &Context, pending: &std::path::Path, err: &AskError) -> Failure {
+fn not_taken(ctx: &Context, submission: &Submission<'_>, err: &AskError) -> Failure {
     let failure = asked(err);
     let AskError::Problem { status, problem, .. } = err else {
         return failure
@@ -205,9 +210,7 @@ fn not_taken(ctx: &Context, pending: &std::path::Path, err: &AskError) -> Failur
     if !for_good {
         return failure.reason("the signed entry is kept").help("run the same command again later");
     }
-    if let Err(err) = std::fs::remove_file(pending) {
-        ctx.detail("Kept", format_args!("{}: {err}", pending.display()));
-    }
+    forget_pending(ctx, &submission.publisher, &submission.stem);
     match problem.problem_type {
         ProblemType::Conflict => {
             failure.help("a published version never changes: raise `version`, then publish again")

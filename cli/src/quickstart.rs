@@ -26,8 +26,8 @@ const REGISTRIES: [&str; 3] =
     ["registry.southshire.example", "registry.midshire.example", "registry.acme.example"];
 /// The registry that bricks are resolved from: the home of none of them.
 const ADOPTERS_REGISTRY: usize = 0;
-/// Time between two rounds of following; short, because everybody is on one machine.
-const SYNC_INTERVAL: Duration = Duration::from_millis(500);
+/// Time between two rounds of following when nobody asks for a cosignature, which starts a round at once.
+const SYNC_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What a quickstart was asked to do.
 pub struct Plan {

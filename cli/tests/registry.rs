@@ -60,7 +60,11 @@ fn a_service_is_resolved_fetched_vendored_and_verified_from_a_registry_that_is_n
     assert!(status.success());
     let said = auditor.ok(&["audit", "--index", "clone", "--root-sha256", &world.root()]);
     assert!(said.contains("everything adds up") && said.contains("5 releases in them"), "{said}");
-    auditor.fails(&["audit", "--index", "clone", "--root-sha256", &"0".repeat(64)], 3, &["root check failed"]);
+    auditor.fails(
+        &["audit", "--index", "clone", "--root-sha256", &"0".repeat(64)],
+        3,
+        &["root check failed"],
+    );
     auditor.fails(&["audit", "--index", "nowhere", "--root-sha256", &world.root()], 1, &["git clone"]);
 }
 

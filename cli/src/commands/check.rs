@@ -1,7 +1,10 @@
 //! `brick check`: find everything that would be wrong before it is published.
 
 mod brick;
+mod live;
 mod service;
+
+pub(crate) use live::not_live;
 
 use std::path::Path;
 

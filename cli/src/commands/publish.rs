@@ -18,8 +18,6 @@ use crate::publishing::{Acknowledged, Send};
 A published version never changes and never disappears; `brick yank` says that it is not to be newly used.
 If the answer is lost, run the same command again: it sends the same entry, which is harmless if it was logged.")]
 pub struct PublishArgs {
-    #[command(flatten)]
-    signing: SigningArgs,
     /// Do everything but send it
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -29,6 +27,8 @@ pub struct PublishArgs {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    signing: SigningArgs,
 }
 
 #[derive(Serialize)]

@@ -35,8 +35,6 @@ pub struct YankArgs {
     /// What to use instead: `PUBLISHER/NAME` or `PUBLISHER/NAME@REQUIREMENT`
     #[arg(long, value_name = "NAME[@REQ]")]
     use_instead: Option<String>,
-    #[command(flatten)]
-    signing: SigningArgs,
     /// Do everything but send it
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -46,6 +44,8 @@ pub struct YankArgs {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    signing: SigningArgs,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy)]

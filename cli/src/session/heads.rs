@@ -2,12 +2,13 @@
 
 use brick_client::{Client, LogPath};
 use brick_schemas::{Origin, PublisherName};
+use brick_tlog::Hash;
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::note::Note;
 use brick_tlog::proof::CheckProofError;
 use brick_tlog::proof::Proof;
 use brick_tlog::snapshot::{OpenSnapshotError, SnapshotLeaf, open_snapshot};
-use brick_tlog::tree::{ProveError, check_consistency};
+use brick_tlog::tree::{ProveError, check_consistency, root, root_nodes};
 use brick_trust::snapshot::{check_place, check_time};
 use brick_trust::{Head, HeadRules, Refused, Step, open_head};
 
@@ -179,8 +180,36 @@ impl Session<'_> {
         };
         match check_consistency(before.size, after.size, &before.root, &after.root, &path) {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.second_history(origin, kept, log.head.note())?.into()),
+            Err(_) if self.begins_otherwise(client, publisher, &before, after, &path).await? => {
+                Err(self.second_history(origin, kept, log.head.note())?.into())
+            }
+            Err(err) => {
+                let what = format!(
+                    "the tiles of {origin} do not connect its heads of sizes {} and {}",
+                    before.size, after.size
+                );
+                Err(Refused::caused(Step::Consistency, what, err).into())
+            }
         }
+    }
+
+    /// Whether the newer of two heads that `path` does not connect is shown to begin otherwise: its own tiles lead to
+    /// another root for the older size. If not, the tiles are what is wrong, and nobody is accused of two histories.
+    async fn begins_otherwise(
+        &self,
+        client: &Client,
+        publisher: &PublisherName,
+        before: &Checkpoint,
+        after: &Checkpoint,
+        path: &[Hash],
+    ) -> Result<bool, Trouble> {
+        if before.size == after.size {
+            return Ok(true);
+        }
+        let log = LogPath::Publisher(publisher.clone());
+        let hashes = client.hashes(&log, after.size, &root_nodes(before.size)).await?;
+        let Ok(root) = root(before.size, |node| hashes.read(node)) else { return Ok(false) };
+        Ok(check_consistency(before.size, after.size, &root, &after.root, path).is_ok())
     }
 }
 

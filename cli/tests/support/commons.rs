@@ -337,6 +337,11 @@ impl Machine {
     }
 
     pub fn run(&self, args: &[&str]) -> Ended {
+        self.run_at(brickyard::registry::now, args)
+    }
+
+    /// [`run`](Self::run) by another clock.
+    pub fn run_at(&self, now: fn() -> u64, args: &[&str]) -> Ended {
         let env =
             [("BRICK_HOME", self.home().into_os_string()), ("BRICK_REGISTRY", self.registry.clone().into())];
         let (mut surroundings, captured) = brick_cli::Surroundings::captured(self.work(), env);

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use brick_schemas::manifest::{FileRole, MAX_MANIFEST_BYTES, Manifest};
-use brick_schemas::predicate::release::BrickKind;
+use brick_schemas::predicate::release::{BrickKind, Maturity};
 
-use super::{Findings, Severity};
+use super::{Findings, Severity, not_live};
 use crate::commands::package::pack;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -13,6 +13,8 @@ use crate::files;
 use crate::formats;
 use crate::package::{self, Chosen};
 use crate::place::Place;
+use crate::session::Session;
+use crate::session::lookup::Look;
 
 /// Bytes of one file that are looked at: what an archive may hold unpacked.
 const MAX_FILE_BYTES: u64 = 128 * 1_024 * 1_024;
@@ -45,6 +47,7 @@ pub(super) fn check(ctx: &Context, path: &Path, findings: &mut Findings) -> Resu
         }
         Err(_) => pack(ctx, &place).map_or_else(|failure| findings.absorb(ctx, path, &failure), drop),
     }
+    check_live(ctx, path, &manifest, findings);
     advise(ctx, path, &manifest, findings);
     Ok(Some(format!("{} {}", manifest.brick.name, manifest.brick.version)))
 }
@@ -125,6 +128,25 @@ fn check_formats(
         findings.add(severity, path, err.line, err.what, Some(next.into()));
     }
     Ok(())
+}
+
+/// A live brick requires live ones, as far as what is kept of the index tells; publishing looks at the index of the day.
+fn check_live(ctx: &Context, path: &Path, manifest: &Manifest, findings: &mut Findings) {
+    if manifest.brick.maturity != Maturity::Live || manifest.requires.is_empty() {
+        return;
+    }
+    let Ok(mut session) = Session::open(ctx, None) else { return };
+    for one in &manifest.requires {
+        // One by one: what is not kept of one brick says nothing of the others.
+        let alone = Manifest { requires: vec![one.clone()], ..manifest.clone() };
+        for found in not_live(&mut session, &alone, Look::Here).unwrap_or_default() {
+            findings.error(
+                &ctx.shown(path),
+                format!("a live brick may only require live ones: {}", found.what),
+                format!("require a live release of {}, or lower `maturity`", found.name),
+            );
+        }
+    }
 }
 
 /// What is allowed and yet probably not meant.

@@ -14,14 +14,14 @@ use crate::keys::{self, SigningArgs};
 pub(super) struct SignArgs {
     /// The draft; signed in place
     file: PathBuf,
-    #[command(flatten)]
-    signing: SigningArgs,
     /// Write the signed draft here instead
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Sign without being asked
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    signing: SigningArgs,
 }
 
 /// Shows, asks, signs and writes.

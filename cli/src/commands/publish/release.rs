@@ -1,10 +1,12 @@
 //! Publishing one version of one brick.
 
 use brick_client::Client;
+use brick_schemas::predicate::release::Maturity;
 use brick_schemas::predicate::{Place as LogPlace, Predicate, Statement};
 use brick_schemas::{Blob, FullName, differs_by_a_hair};
 
 use super::{PublishArgs, Published, source};
+use crate::commands::check::not_live;
 use crate::commands::package::{pack, summary};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -12,6 +14,7 @@ use crate::package::Package;
 use crate::place::Place;
 use crate::publishing::{self, Submission, logged_release};
 use crate::session::Session;
+use crate::session::lookup::Look;
 
 /// Names of one publisher that a new one is compared with, at most.
 const MAX_NEIGHBOURS: usize = 100;
@@ -33,6 +36,7 @@ pub(super) fn publish<'a>(
     let mut published = Published::new("release", &brick.name, &desk.record.origin);
     published.version = Some(brick.version.to_string());
     published.sha256 = Some(packed.digest().to_string());
+    let stem = format!("release-{}-{}", brick.name.brick, brick.version);
     let source = source::of(ctx, place.dir(), brick.repository.as_ref());
     let statement = |at: LogPlace| Ok(statement(&packed, at, source.clone()));
     if let Some((logged, index)) =
@@ -46,13 +50,15 @@ pub(super) fn publish<'a>(
             .reason(format!("published is {}, here is {}", logged.archive.sha256, packed.digest()))
             .help("a published version never changes: raise `version`, then publish again"));
         }
+        publishing::forget_pending(ctx, &brick.name.publisher, &stem);
         return Ok(Published { published: true, already: true, index: Some(index), ..published });
     }
+    demand_live(&mut session, &packed)?;
     warn_of_neighbours(ctx, &session, &desk.home, &brick.name);
     args.agree(ctx, &format!("{} {}", brick.name, brick.version))?;
     let submission = Submission {
         publisher: brick.name.publisher.clone(),
-        stem: format!("release-{}-{}", brick.name.brick, brick.version),
+        stem,
         statement: &statement,
         blobs: vec![packed.archive.clone()],
     };
@@ -70,14 +76,32 @@ fn statement(
     Statement::new(vec![(packed.file_name(), archive.sha256)], Predicate::Release(Box::new(release)))
 }
 
+/// A live release requires live ones, by the index of now.
+fn demand_live(session: &mut Session<'_>, packed: &Package) -> Result<(), Failure> {
+    let brick = &packed.manifest.brick;
+    if brick.maturity != Maturity::Live || packed.manifest.requires.is_empty() {
+        return Ok(());
+    }
+    match not_live(session, &packed.manifest, Look::There)?.first() {
+        None => Ok(()),
+        Some(found) => {
+            Err(Failure::yours(format!("{} is live and may only require live bricks", brick.name))
+                .reason(found.what.clone())
+                .help(format!("require a live release of {}, or lower `maturity`", found.name)))
+        }
+    }
+}
+
 /// A first release under a name that people will take for another one's (design §3).
+///
+/// Only a warning hangs on it: no answer is no reason to stop.
 fn warn_of_neighbours(ctx: &Context, session: &Session<'_>, home: &Client, name: &FullName) {
-    let prefix = format!("{}/", name.publisher);
-    // Only a warning hangs on it: no answer is no reason to stop.
-    let Ok(known) = session.wait(home.search(&prefix, MAX_NEIGHBOURS, None)) else { return };
-    if known.bricks.iter().any(|brick| brick.name == *name) {
+    let is_known = session.wait(home.search(&name.to_string(), MAX_NEIGHBOURS, None));
+    if is_known.is_ok_and(|known| known.bricks.iter().any(|brick| brick.name == *name)) {
         return;
     }
+    let prefix = format!("{}/", name.publisher);
+    let Ok(known) = session.wait(home.search(&prefix, MAX_NEIGHBOURS, None)) else { return };
     for neighbour in known.bricks.iter().filter(|brick| brick.name.publisher == name.publisher) {
         if differs_by_a_hair(neighbour.name.brick.as_str(), name.brick.as_str()) {
             ctx.warn(format_args!("`{name}` is new and is easily taken for `{}`", neighbour.name));
