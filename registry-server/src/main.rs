@@ -1,2 +1,5 @@
 //! The registry each organisation runs.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    brickyard::commands::main()
+}
