@@ -48,7 +48,7 @@ struct Global {
     /// Say more
     #[arg(short, long, global = true)]
     verbose: bool,
-    /// When to use colour
+    /// When to use colour; `auto` is on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     color: Color,
     /// Work as if started in this directory

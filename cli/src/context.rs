@@ -140,6 +140,16 @@ impl Context {
         self.output.talk_block(block);
     }
 
+    /// A block on stderr that a renderer of ours made, colours and line ends included, foreign text escaped by it.
+    pub fn talk_rendered(&self, block: &str) {
+        self.output.talk_rendered(block);
+    }
+
+    /// One error of several, on stderr; the [`Failure`] that follows says how many there were.
+    pub fn error_line(&self, text: Arguments<'_>) {
+        self.output.error_line(text);
+    }
+
     /// Prints one line of results on stdout; whatever would act on a terminal is escaped.
     ///
     /// # Errors
@@ -197,7 +207,7 @@ impl Context {
             help: Option<&'a str>,
         }
         self.output.failure(failure);
-        if self.json {
+        if self.json && !failure.is_told() {
             let told = Told {
                 family: failure.family().word(),
                 code: failure.family().code(),

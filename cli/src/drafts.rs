@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::files::{self, Access};
 use crate::keys;
+use crate::session::Session;
 
 /// What an envelope says.
 pub(crate) enum Said {
@@ -110,6 +111,61 @@ pub(crate) fn marks(envelope: &Envelope, keys: &[PublicKey]) -> Vec<Mark> {
     envelope.signatures.iter().map(mark).collect()
 }
 
+/// People whose threshold makes an entry count.
+pub(crate) struct Decider {
+    /// Who they are.
+    pub(crate) who: &'static str,
+    /// Their keys and threshold.
+    pub(crate) role: Role,
+}
+
+/// Whose threshold makes an entry count, any of them: a root's stewards; a record's registrars and, where it changes one,
+/// the owners of the record before. Nothing where that cannot be told without the commons. Nobody is asked.
+pub(crate) fn deciders(ctx: &Context, said: &Said) -> Option<Vec<Decider>> {
+    let predicate = match said {
+        Said::Root(root) => return Some(vec![Decider { who: "stewards", role: root.stewards.clone() }]),
+        Said::Entry(statement) => &statement.predicate,
+    };
+    if !matches!(predicate, Predicate::Publisher(_) | Predicate::Registry(_)) {
+        return None;
+    }
+    let session = Session::open(ctx, None).ok()?;
+    let commons = session.commons();
+    if commons.origin() != predicate.place().log {
+        return None;
+    }
+    let owners = match predicate {
+        Predicate::Publisher(record) => commons.publisher(&record.id).map(|before| &before.owners),
+        Predicate::Registry(record) => commons.registry(&record.id).map(|before| &before.owners),
+        _ => None,
+    };
+    let mut deciders = vec![Decider { who: "registrars", role: commons.root().registrars.clone() }];
+    deciders.extend(owners.map(|owners| Decider {
+        who: "owners of the record before",
+        role: Role { keys: owners.keys.clone(), threshold: owners.threshold },
+    }));
+    Some(deciders)
+}
+
+/// The keys of all of them.
+pub(crate) fn deciding_keys(deciders: &[Decider]) -> Vec<PublicKey> {
+    deciders.iter().flat_map(|decider| &decider.role.keys).copied().collect()
+}
+
+/// How many signatures there are and are needed, in words.
+pub(crate) fn tally(envelope: &Envelope, deciders: &[Decider]) -> String {
+    let mut words = Vec::new();
+    for Decider { who, role } in deciders {
+        let good = marks(envelope, &role.keys).iter().filter(|mark| mark.state == MarkState::Good).count();
+        let threshold = role.threshold as usize;
+        words.push(match threshold.saturating_sub(good) {
+            0 => format!("{good} of {threshold} {who}, enough"),
+            missing => format!("{good} of {threshold} {who}, {missing} still to come"),
+        });
+    }
+    words.join("; or ")
+}
+
 /// A description for people: a heading and rows of label and value, in order.
 pub(crate) struct Description {
     heading: String,
@@ -147,11 +203,11 @@ pub(crate) fn key_names(ctx: &Context) -> BTreeMap<Digest, String> {
 
 /// What an envelope says, who must sign it and who has, in words.
 ///
-/// - `signers`: who may sign where that is not in the entry itself (records: the registrars).
+/// - `deciders`: whose signatures count, where that is known.
 pub(crate) fn describe(
     envelope: &Envelope,
     said: &Said,
-    signers: Option<&Role>,
+    deciders: Option<&[Decider]>,
     names: &BTreeMap<Digest, String>,
 ) -> Description {
     let digest = envelope.payload_digest();
@@ -169,11 +225,7 @@ pub(crate) fn describe(
             out
         }
     };
-    let role = match said {
-        Said::Root(root) => Some(&root.stewards),
-        Said::Entry(_) => signers,
-    };
-    let marks = marks(envelope, role.map_or(&[], |role| role.keys.as_slice()));
+    let marks = marks(envelope, &deciders.map(deciding_keys).unwrap_or_default());
     for (i, mark) in marks.iter().enumerate() {
         let label = if i == 0 { "signed by" } else { "" };
         let name = names.get(&mark.keyid).map(|name| format!(" `{name}`")).unwrap_or_default();
@@ -185,21 +237,14 @@ pub(crate) fn describe(
         let who = mark.key.map_or_else(|| format!("key id {}", mark.keyid), |key| key.to_string());
         out.row(label, format!("{who}{name}{verdict}"));
     }
-    if let Some(role) = role {
-        let good = marks.iter().filter(|mark| mark.state == MarkState::Good).count();
-        let threshold = role.threshold as usize;
-        out.row(
-            "signatures",
-            match threshold.saturating_sub(good) {
-                0 => format!("{good}, enough ({threshold} needed)"),
-                missing => format!("{good} of {threshold}; {missing} still to come"),
-            },
-        );
+    if let Some(deciders) = deciders {
+        out.row("signatures", tally(envelope, deciders));
     }
     out
 }
 
-fn root_rows(out: &mut Description, root: &Root, names: &BTreeMap<Digest, String>) {
+/// The rows that say what a root says.
+pub(crate) fn root_rows(out: &mut Description, root: &Root, names: &BTreeMap<Digest, String>) {
     out.row("expires", when(root.expires));
     out.row("commons log", root.terms.log.clone());
     role_rows(out, "stewards", &root.stewards, "sign every root", names);

@@ -56,12 +56,13 @@ pub struct Failure {
     detail: Option<String>,
     because: Vec<String>,
     help: Option<String>,
+    is_told: bool,
 }
 
 impl Failure {
     /// A failure of `family`; `what` names the thing, without a full stop.
     pub fn new(family: Family, what: impl Into<String>) -> Self {
-        Self { family, what: what.into(), detail: None, because: Vec::new(), help: None }
+        Self { family, what: what.into(), detail: None, because: Vec::new(), help: None, is_told: false }
     }
 
     /// Something for the caller to fix.
@@ -116,11 +117,23 @@ impl Failure {
         self
     }
 
-    /// Adds a block of lines shown under the first, such as a manifest's line with a caret; no colours in it.
+    /// Adds a block of whole lines shown under the first, such as a manifest's line with a caret. Whoever renders it
+    /// escapes foreign text in it; colours are taken out where there are none.
     #[must_use]
     pub fn detail(mut self, block: impl Into<String>) -> Self {
         self.detail = Some(block.into());
         self
+    }
+
+    /// Says that the one JSON document of this run has been printed and holds the failure already.
+    #[must_use]
+    pub(crate) fn told(mut self) -> Self {
+        self.is_told = true;
+        self
+    }
+
+    pub(crate) fn is_told(&self) -> bool {
+        self.is_told
     }
 
     /// Says one next step, in the imperative.

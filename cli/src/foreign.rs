@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use brick_schemas::text::deceives;
+
 /// `text` on one line, with everything that moves cursors, hides, or turns text around written as an escape.
 ///
 /// Escaped: C0 and C1 controls (line ends and tabs included), bidirectional controls, zero-width and invisible
@@ -11,26 +13,21 @@ use std::borrow::Cow;
 /// assert_eq!(brick_cli::foreign("a\u{1b}[2Jb\n"), r"a\u{1b}[2Jb\n");
 /// ```
 pub fn foreign(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
+    let mut before = None;
+    if !text.chars().any(|c| deceives(before.replace(c), c)) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
+    let mut before = None;
     for c in text.chars() {
-        if is_unsafe(c) { out.extend(c.escape_default()) } else { out.push(c) }
+        if deceives(before, c) {
+            out.extend(c.escape_default())
+        } else {
+            out.push(c)
+        }
+        before = Some(c);
     }
     Cow::Owned(out)
-}
-
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}'
-            | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

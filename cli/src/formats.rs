@@ -345,7 +345,6 @@ mod tests {
         for (path, role, format, text, says) in [
             ("a.json", None, None, "{\"a\":1,}", "not JSON"),
             ("a.json", None, None, "", "empty"),
-            ("a.json", None, None, deep.as_str(), "not JSON"),
             ("a.yaml", None, None, deep.as_str(), "not YAML"),
             ("a.yaml", None, None, "a: [1\nb: 2", "not YAML"),
             ("a.yaml", None, None, laughs.as_str(), "not YAML"),

@@ -50,13 +50,19 @@ pub(crate) struct StoredKey {
     pub(crate) is_encrypted: bool,
 }
 
-/// The key that `args` ask for: `--key`, `--agent`, `BRICK_KEY`, or the only one there is.
+/// The key that `args` ask for: `--key`, `--agent`, `BRICK_KEY`, or the only one there is that fits.
+///
+/// - `fitting`: the keys whose signature would count, which narrow the choice where nothing was chosen; empty: any.
 ///
 /// # Errors
 /// [`Failure`] which names the keys to choose from, or what does not open.
-pub(crate) fn signer(ctx: &Context, args: &SigningArgs) -> Result<Box<dyn Signer>, Failure> {
+pub(crate) fn signer(
+    ctx: &Context,
+    args: &SigningArgs,
+    fitting: &[PublicKey],
+) -> Result<Box<dyn Signer>, Failure> {
     if args.agent {
-        return Ok(Box::new(agent::choose(ctx, args.key.as_deref())?));
+        return Ok(Box::new(agent::choose(ctx, args.key.as_deref(), fitting)?));
     }
     let (what, text) = match (&args.key, ctx.env("BRICK_KEY")) {
         (Some(wanted), _) => {
@@ -68,7 +74,7 @@ pub(crate) fn signer(ctx: &Context, args: &SigningArgs) -> Result<Box<dyn Signer
             ("the key in BRICK_KEY".to_owned(), Zeroizing::new(text.as_encoded_bytes().to_vec()))
         }
         (None, None) => {
-            let path = only_key(ctx)?;
+            let path = only_key(ctx, fitting)?;
             warn_if_open_to_others(ctx, &path);
             (format!("key `{}`", path.file_name().unwrap_or_default().display()), read_secret(&path)?)
         }
@@ -239,8 +245,12 @@ pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     files::read(path, MAX_KEY_FILE_BYTES as u64).map(Zeroizing::new)
 }
 
-fn only_key(ctx: &Context) -> Result<PathBuf, Failure> {
+fn only_key(ctx: &Context, fitting: &[PublicKey]) -> Result<PathBuf, Failure> {
     let mut keys = list(ctx)?;
+    let fits = |key: &StoredKey| key.public.as_ref().is_ok_and(|public| fitting.contains(public));
+    if keys.iter().any(fits) {
+        keys.retain(fits);
+    }
     match (keys.pop(), keys.as_slice()) {
         (Some(key), []) => Ok(key.path),
         (None, _) => Err(Failure::yours("there is no key to sign with")

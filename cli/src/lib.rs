@@ -10,11 +10,15 @@ mod failure;
 pub mod files;
 mod foreign;
 mod formats;
+pub mod import;
 mod keys;
 mod output;
 pub mod package;
 mod place;
+mod publishing;
 pub mod quickstart;
+mod session;
+mod starter;
 mod surroundings;
 
 use std::ffi::OsString;

@@ -30,15 +30,13 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// When to colour.
+/// When to colour; `Auto` is on a terminal, unless `NO_COLOR` is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Color {
-    /// On a terminal that can show it, unless `NO_COLOR` is set.
+    // No doc comments: clap would show them, and every page of help would be twice as long.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
@@ -154,6 +152,15 @@ impl Output {
         self.talk(&text);
     }
 
+    /// A block that a renderer of ours made: it escaped foreign text itself; colours are taken out where there are none.
+    pub(crate) fn talk_rendered(&self, block: &str) {
+        self.talk(block);
+    }
+
+    pub(crate) fn error_line(&self, text: Arguments<'_>) {
+        self.labelled(RED, "error", &text.to_string());
+    }
+
     /// A question, with room for the answer on the same line.
     pub(crate) fn question(&self, text: &str) {
         self.talk(&format!("{} [y/N] ", foreign(text)));
@@ -162,7 +169,7 @@ impl Output {
     pub(crate) fn failure(&self, failure: &Failure) {
         self.labelled(RED, "error", failure.what());
         if let Some(block) = failure.block() {
-            self.talk_block(block);
+            self.talk_rendered(block);
         }
         for cause in failure.causes() {
             self.talk(&format!("  caused by: {}\n", foreign(cause)));

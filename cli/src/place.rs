@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use brick_schemas::FileError;
 use brick_schemas::archive::MANIFEST_PATH;
-use brick_schemas::manifest::{MAX_MANIFEST_BYTES, Manifest};
+use brick_schemas::manifest::MAX_MANIFEST_BYTES;
 use brick_schemas::service::ServiceManifest;
 
 use crate::context::Context;
@@ -81,15 +81,6 @@ fn named(path: &Path) -> Result<Place, Failure> {
         _ => Err(Failure::usage(format!("`{}` is no manifest's name", path.display()))
             .help(format!("a manifest is called `{MANIFEST_PATH}` or `{SERVICE_PATH}`"))),
     }
-}
-
-/// Reads one's own `brick.toml`, with the author's rules.
-///
-/// # Errors
-/// [`Failure`] that shows each line with a caret.
-pub(crate) fn read_brick(ctx: &Context, path: &Path) -> Result<Manifest, Failure> {
-    let text = files::read_text(path, MAX_MANIFEST_BYTES as u64 + 1)?;
-    Manifest::parse_as_author(&text).map_err(|err| manifest_failure(ctx, path, &text, &err))
 }
 
 /// Reads one's own `service.toml`.

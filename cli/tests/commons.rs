@@ -34,17 +34,18 @@ fn a_root_is_drafted_signed_and_shown() {
         &room,
         &["commons", "show", "root.json"],
         0,
-        &["root 1 of the commons commons.example", "0 of 2; 2 still to come"],
+        &["root 1 of the commons commons.example", "0 of 2 stewards, 2 still to come"],
     );
     check(
         &room,
         &["commons", "sign", "root.json", "--key", "s1", "--yes"],
         0,
-        &["Signed", "1 of 2 signatures needed"],
+        &["Signed", "1 of 2 stewards"],
     );
-    check(&room, &["commons", "sign", "root.json", "--key", "s1", "--yes"], 0, &["1 of 2 signatures needed"]);
-    check(&room, &["commons", "sign", "root.json", "--key", "s3", "--yes"], 0, &["2 of 2 signatures needed"]);
-    let shown = check(&room, &["commons", "show", "root.json"], 0, &["`s1`", "`s3`", "2, enough (2 needed)"]);
+    check(&room, &["commons", "sign", "root.json", "--key", "s1", "--yes"], 0, &["1 of 2 stewards"]);
+    check(&room, &["commons", "sign", "root.json", "--key", "s3", "--yes"], 0, &["2 of 2 stewards, enough"]);
+    let shown =
+        check(&room, &["commons", "show", "root.json"], 0, &["`s1`", "`s3`", "2 of 2 stewards, enough"]);
     let json: serde_json::Value =
         serde_json::from_str(&room.run(&["commons", "show", "root.json", "--json"]).stdout).unwrap();
     assert_eq!(json["schema"], "brick/commons-show/v1");
@@ -64,6 +65,12 @@ fn only_stewards_sign_a_first_root_and_only_after_having_been_asked() {
         &["commons", "sign", "root.json", "--key", "stranger", "--yes"],
         1,
         &["not one of the stewards"],
+    );
+    check(
+        &room,
+        &["commons", "sign", "root.json", "--yes"],
+        2,
+        &["3 keys to sign with", "--key", "s1, s2, s3"],
     );
     check(&room, &["commons", "sign", "root.json", "--key", "s1"], 2, &["nobody can be asked", "--yes"]);
     assert_eq!(room.read("root.json"), before);

@@ -94,9 +94,9 @@ impl Report {
 /// Why an audit ended.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// The repository cannot be read, or is not laid out as it must be.
+    /// There is no repository that could be read.
     #[error("the clone cannot be read")]
-    Read(#[from] FollowError),
+    Read(#[source] FollowError),
     /// There is no commit.
     #[error("the clone has no commit")]
     Empty,
@@ -105,13 +105,29 @@ pub enum AuditError {
     Refused(#[from] Refused),
 }
 
+impl From<FollowError> for AuditError {
+    /// A clone is one commit's claim about the logs: what it lacks, or does not hold as it says, is part of that claim.
+    fn from(err: FollowError) -> Self {
+        let (FollowError::Object { path, .. } | FollowError::Layout { path, .. }) = &err else {
+            return Self::Read(err);
+        };
+        let step = match path {
+            path if path.contains("/entries/") => Step::Inclusion,
+            path if path.ends_with("/checkpoint") => Step::Checkpoint,
+            _ => Step::Index,
+        };
+        Self::Refused(Refused::caused(step, "the clone is damaged or incomplete", err))
+    }
+}
+
 /// Audits a clone.
 ///
 /// # Errors
 /// [`AuditError::Refused`] with the first step that fails.
 pub fn audit(audit: &Audit) -> Result<Report, AuditError> {
     let shown = audit.repository.display().to_string();
-    let view = View::open(audit.repository, "HEAD", &shown)?.ok_or(AuditError::Empty)?;
+    let view =
+        View::open(audit.repository, "HEAD", &shown).map_err(AuditError::Read)?.ok_or(AuditError::Empty)?;
     let mut report = Report::default();
     let commons = audit_commons(&view, audit, &mut report)?;
     let here = view.publishers()?;
@@ -217,6 +233,8 @@ fn audit_log(
     let folder = layout::log(publisher);
     let rules = commons.log_rules(publisher)?;
     let (note, size) = head_size(view, &folder, Step::Checkpoint)?;
+    // Its cosignatures and leaves follow; but what its own host did not sign says nothing about them.
+    open_head(&note, &rules)?;
     let leaves = view.leaves(&folder, 0, size)?;
     let mut tree = Tree::new();
     for leaf in &leaves {

@@ -23,13 +23,10 @@ pub enum ConfiguredError {
         err: std::io::Error,
     },
     /// `registry.toml` or the environment is wrong.
-    #[error("{}", path.display())]
+    #[error("{shown}")]
     Config {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with line and caret.
-        #[source]
-        err: RegistryConfigError,
+        /// What is wrong, with file, line and caret.
+        shown: String,
     },
     /// A key file cannot be used.
     #[error("the {which} key {}", path.display())]
@@ -90,7 +87,11 @@ impl Configured {
         };
         match RegistryConfig::from_bytes(&bytes, environment) {
             Ok(config) => Ok(Self { path, config }),
-            Err(err) => Err(ConfiguredError::Config { path, err }),
+            Err(RegistryConfigError::File(err)) => {
+                let text = String::from_utf8_lossy(&bytes);
+                Err(ConfiguredError::Config { shown: err.render(&path.display().to_string(), &text, false) })
+            }
+            Err(err) => Err(ConfiguredError::Config { shown: err.to_string() }),
         }
     }
 

@@ -6,7 +6,7 @@ use brick_index::fold::{Folded, Loaded};
 use brick_schemas::{BrickName, Digest};
 use brick_store::{BlobRow, BucketNodeRow, FileRow, LineRow, LogId, LogStep, ServiceRow};
 use brick_tlog::hash::Hash;
-use brick_tlog::snapshot::{Bucket, bucket_of, update_nodes};
+use brick_tlog::snapshot::{Bucket, bucket_nodes, bucket_of};
 use brick_tlog::tree::Node;
 
 use crate::log_tail::LogTail;
@@ -76,7 +76,10 @@ pub async fn stored_bucket(
     Ok(bucket)
 }
 
-/// The bucket-tree nodes that an update of `buckets` reads, as of a size of the log.
+/// The bucket-tree nodes that updates of `buckets` read, in one step or one after another, as of a size of the log.
+///
+/// The siblings of each bucket: two that change in different snapshots are each other's siblings somewhere, and the one
+/// that changes first needs the other as it was.
 ///
 /// # Errors
 /// [`RegistryError::Store`].
@@ -86,7 +89,8 @@ pub async fn stored_bucket_nodes(
     size: u64,
     buckets: impl IntoIterator<Item = u16>,
 ) -> Result<BTreeMap<Node, Hash>, RegistryError> {
-    let nodes = update_nodes(buckets);
+    let nodes: BTreeSet<Node> = buckets.into_iter().flat_map(bucket_nodes).collect();
+    let nodes: Vec<Node> = nodes.into_iter().collect();
     let mut known = BTreeMap::new();
     for part in nodes.chunks(brick_store::MAX_NODES_PER_READ) {
         let keys: Vec<(u8, u32)> = part

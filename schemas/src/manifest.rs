@@ -110,7 +110,7 @@ pub struct Manifest {
     /// How to take part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contribute: Option<Contribute>,
-    /// The release it began as; written by `brick fork`.
+    /// The release it began as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<ForkedFrom>,
     /// Extensions, by the publisher who says what they mean; kept as they are.

@@ -270,7 +270,9 @@ fn check_git(text: &str) -> Result<(), TextError> {
     if text.starts_with('-') {
         return bad("git would take it for an option");
     }
-    if text.contains("::") && !text.contains('[') {
+    // git reads `<letters>::<anything>` as the name of a program `git-remote-<letters>`; `[::1]` has other characters before.
+    let helper_byte = |b: u8| b.is_ascii_alphanumeric() || b"+.-".contains(&b);
+    if text.split_once("::").is_some_and(|(helper, _)| helper.bytes().all(helper_byte)) {
         return bad("`::` would start a helper program");
     }
     let authority = text.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());

@@ -1,1 +1,13 @@
-//! Does the house stand, seen from outside?
+//! Does the house stand, seen from outside? What the tests of the whole repository share.
+
+pub mod corpus;
+pub mod folder;
+pub mod git;
+pub mod process;
+
+use std::path::{Path, PathBuf};
+
+/// The folder that holds the whole repository, where `Cargo.lock` lies.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies one folder down").to_owned()
+}

@@ -1,8 +1,13 @@
 //! `brick commons`: found a commons, admit who takes part, and say which one is trusted.
 
+mod admit;
 mod init;
 mod show;
 mod sign;
+mod submit;
+mod trust;
+
+use std::path::{Path, PathBuf};
 
 use brick_schemas::PublicKey;
 use brick_trust::root::Role;
@@ -26,6 +31,9 @@ enum CommonsCommand {
     Init(init::InitArgs),
     Sign(sign::SignArgs),
     Show(show::ShowArgs),
+    Trust(trust::TrustArgs),
+    Admit(admit::AdmitArgs),
+    Submit(submit::SubmitArgs),
 }
 
 /// Runs one of the subcommands.
@@ -37,6 +45,9 @@ pub fn run(ctx: &Context, args: &CommonsArgs) -> Result<(), Failure> {
         CommonsCommand::Init(args) => init::run(ctx, args),
         CommonsCommand::Sign(args) => sign::run(ctx, args),
         CommonsCommand::Show(args) => show::run(ctx, args),
+        CommonsCommand::Trust(args) => trust::run(ctx, args),
+        CommonsCommand::Admit(args) => admit::run(ctx, args),
+        CommonsCommand::Submit(args) => submit::run(ctx, args),
     }
 }
 
@@ -65,4 +76,9 @@ fn role(ctx: &Context, who: &str, texts: &[String], threshold: Option<u32>) -> R
         .help(format!("choose a threshold from 1 to {count}")));
     }
     Ok(Role { keys, threshold })
+}
+
+/// Where the title of a publisher lies while its record is on its way between signers.
+fn title_path(draft: &Path) -> PathBuf {
+    draft.with_extension("title")
 }

@@ -36,20 +36,29 @@ pub(crate) fn list(ctx: &Context) -> Result<Vec<AgentKey>, Failure> {
     list_with(&mut connect(ctx)?)
 }
 
-/// The agent's key that `wanted` names by comment or public key; without it, the only one there is.
+/// The agent's key that `wanted` names by comment or public key; without it, the only one that fits.
+///
+/// - `fitting`: the keys whose signature would count; empty: any.
 ///
 /// # Errors
 /// [`Failure`] which names the keys to choose from.
-pub(crate) fn choose(ctx: &Context, wanted: Option<&str>) -> Result<AgentSigner, Failure> {
+pub(crate) fn choose(
+    ctx: &Context,
+    wanted: Option<&str>,
+    fitting: &[PublicKey],
+) -> Result<AgentSigner, Failure> {
     let mut client = connect(ctx)?;
-    let keys = list_with(&mut client)?;
+    let mut keys = list_with(&mut client)?;
+    if wanted.is_none() && keys.iter().any(|key| fitting.contains(&key.public)) {
+        keys.retain(|key| fitting.contains(&key.public));
+    }
     let names: Vec<String> = keys.iter().map(|key| format!("{} ({})", key.comment, key.public)).collect();
     let wanted_key = wanted.and_then(|text| parse_public_key(text).ok());
-    let mut fitting: Vec<AgentKey> = keys
+    let mut chosen: Vec<AgentKey> = keys
         .into_iter()
         .filter(|key| wanted.is_none_or(|text| key.comment == text || Some(key.public) == wanted_key))
         .collect();
-    match (fitting.pop(), fitting.len()) {
+    match (chosen.pop(), chosen.len()) {
         (Some(key), 0) => Ok(AgentSigner { key, client: Mutex::new(client) }),
         (Some(_), _) => Err(Failure::usage("the SSH agent holds more than one key that fits")
             .help(format!("choose one with `--key COMMENT` or `--key PUBLIC-KEY`: {}", names.join(", ")))),

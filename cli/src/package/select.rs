@@ -50,7 +50,7 @@ pub fn choose(dir: &Path, include: &[String], exclude: &[String]) -> Result<Vec<
         let top = dir.to_owned();
         walk.filter_entry(move |entry| {
             let path = entry.path().strip_prefix(&top).unwrap_or(entry.path());
-            !is_left_out(entry) && !(entry.depth() > 0 && matches(&excluded, path, is_dir(entry)))
+            !(is_left_out(entry) || entry.depth() > 0 && matches(&excluded, path, is_dir(entry)))
         });
     }
 

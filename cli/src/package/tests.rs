@@ -254,7 +254,7 @@ fn a_file_that_cannot_be_read_is_named() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = folder("", &["sub/a.md"]);
     let file = dir.path().join("sub/a.md");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&file).is_ok() {
         println!("skipped: this user may read every file");
         return;

@@ -12,7 +12,7 @@ use brick_schemas::predicate::{
     Basis, Place, Predicate, Publisher, PublisherKind, PublisherStatus, Registry as RegistryRecord, Right,
     STATEMENT_PAYLOAD_TYPE, Statement,
 };
-use brick_schemas::{Digest, KeySet, Origin, PublisherName};
+use brick_schemas::{Digest, KeySet, Origin, PublicKey, PublisherName};
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::note::{Algorithm, KeyName, Vkey};
 use brick_trust::envelope::Signer as _;
@@ -90,7 +90,8 @@ pub struct ExampleCommons {
     pub servers: Vec<Server>,
     /// The publishers.
     pub members: Vec<Member>,
-    registrar: SigningKey,
+    /// The registrar's key, who admits publishers.
+    pub registrar: SigningKey,
 }
 
 /// Founds a commons of `registries` in folders below `dir`, and starts them on free ports of loopback.
@@ -217,6 +218,23 @@ impl ExampleCommons {
         home: usize,
     ) -> Result<(), CeremonyError> {
         let member = Member { id: id.clone(), officer: fresh_key()?, owner: fresh_key()?, home };
+        self.admit_with(id, kind, home, member.officer.public(), member.owner.public()).await?;
+        self.members.push(member);
+        Ok(())
+    }
+
+    /// As [`admit`](Self::admit), with keys that somebody else holds: the officer's and the owner's.
+    ///
+    /// # Errors
+    /// [`CeremonyError`].
+    pub async fn admit_with(
+        &self,
+        id: &PublisherName,
+        kind: PublisherKind,
+        home: usize,
+        officer: PublicKey,
+        owner: PublicKey,
+    ) -> Result<(), CeremonyError> {
         let origin = Origin::of_publisher(id);
         let server = &self.servers[home];
         let record = Publisher {
@@ -227,9 +245,9 @@ impl ExampleCommons {
             origin: origin.clone(),
             vkey: server.registry.hosted_vkey(&origin).to_string(),
             home: server.registry.settings.id.clone(),
-            owners: KeySet { keys: vec![member.owner.public()], threshold: 1 },
+            owners: KeySet { keys: vec![owner], threshold: 1 },
             keys: vec![PublisherKey {
-                key: member.officer.public(),
+                key: officer,
                 rights: vec![Right::Publish, Right::Yank, Right::Attest, Right::Propose],
                 until: None,
                 bricks: None,
@@ -243,9 +261,7 @@ impl ExampleCommons {
         self.wait(&format!("opening the log of {id}"), || {
             self.servers[home].registry.head(&origin).is_some()
         })
-        .await?;
-        self.members.push(member);
-        Ok(())
+        .await
     }
 
     /// Waits until every registry holds the whole commons log.
@@ -291,13 +307,18 @@ impl ExampleCommons {
     async fn wait(&self, what: &str, done: impl Fn() -> bool) -> Result<(), CeremonyError> {
         const LIMIT: Duration = Duration::from_secs(60);
         let deadline = tokio::time::Instant::now() + LIMIT;
+        let mut rounds = 0_u32;
         while !done() {
             if tokio::time::Instant::now() > deadline {
                 return Err(CeremonyError::Slow { what: what.to_owned(), limit: LIMIT });
             }
-            for server in &self.servers {
-                server.registry.follow.notify_one();
+            // Twice a second: registries need not wait for their own interval while somebody is watching.
+            if rounds % 10 == 0 {
+                for server in &self.servers {
+                    server.registry.follow.notify_one();
+                }
             }
+            rounds += 1;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(())

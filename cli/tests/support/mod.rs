@@ -1,6 +1,8 @@
 //! A temporary room to run `brick` in, with its own home and nothing of the machine's environment.
 #![allow(dead_code, reason = "every test file uses its part")]
 
+pub mod registry;
+
 use std::path::{Path, PathBuf};
 
 use brick_cli::Surroundings;

@@ -27,12 +27,22 @@
 //! assert!(resolution.unwrap().bricks.is_empty());
 //! ```
 
+mod activate;
+mod encoding;
 mod explain;
+mod item;
 mod line;
+mod offers;
 mod problem;
+mod set;
+mod solve;
 mod universe;
+mod words;
 
-pub use explain::{Explanation, LeftOut, MAX_EXPLANATION_LINES, Reason, Term, Who, Why};
+pub use encoding::{MAX_PACKAGES, MAX_REQUIREMENT_WORDS, MAX_STEPS, MAX_WORK};
+pub use explain::{Explanation, LeftOut, MAX_NAMED, Reason, Who, Why};
 pub use line::CompatibleLine;
-pub use problem::{Note, Preference, Problem, Resolution, Resolved, Unresolved, resolve};
+pub use problem::{Note, Preference, Problem, Resolution, Resolved, Unresolved};
+pub use solve::{MAX_UNFETCHED, resolve};
 pub use universe::Universe;
+pub use words::MAX_EXPLANATION_LINES;

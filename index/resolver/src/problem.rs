@@ -136,20 +136,3 @@ fn circle(members: &[(FullName, Version)]) -> String {
         None => text,
     }
 }
-
-/// Chooses a release for every requirement of the root and of what is chosen.
-///
-/// # Errors
-/// [`Unresolved`] with what to fetch, or why nothing fits, or which bound was reached.
-pub fn resolve(problem: &Problem) -> Result<Resolution, Unresolved> {
-    let unknown: BTreeSet<_> = problem
-        .requires
-        .iter()
-        .filter(|d| !problem.universe.contains(&d.name))
-        .map(|d| d.name.clone())
-        .collect();
-    match unknown.is_empty() {
-        true => Err(Unresolved::TooHard { what: "steps", max: 0 }),
-        false => Err(Unresolved::Unfetched(unknown)),
-    }
-}

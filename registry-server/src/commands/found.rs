@@ -58,6 +58,10 @@ fn read_root(path: &Path) -> Result<Vec<u8>, Failure> {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         std::fs::File::open(path)?.take(MAX_ENTRY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        // The line end that editors and `echo` put at the end of a file is not part of the envelope.
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        }
         Ok(bytes)
     };
     read().map_err(|err| Failure::yours(format!("cannot read {}", path.display())).because(&err))

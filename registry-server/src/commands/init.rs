@@ -48,9 +48,9 @@ pub(super) struct InitArgs {
     /// Digest of the first root of the commons to join
     #[arg(long, value_name = "HEX", requires = "peer")]
     root_sha256: Option<Digest>,
-    /// A registry of that commons to begin with
+    /// A registry of that commons to begin with; more may be given
     #[arg(long, value_name = "URL", requires = "root_sha256")]
-    peer: Option<RegistryUrl>,
+    peer: Vec<RegistryUrl>,
 }
 
 /// Makes the folder and says what comes next.
@@ -141,13 +141,15 @@ fn set_up(args: &InitArgs) -> String {
     keys["log"] = value("keys/log");
     keys["witness"] = value("keys/witness");
     document["keys"] = Item::Table(keys);
-    if let Some(peer) = &args.peer {
+    let mut peers = ArrayOfTables::new();
+    for peer in &args.peer {
         let url = peer.as_str().trim_end_matches('/');
         let mut table = Table::new();
         table["url"] = value(url);
         table["git"] = value(format!("{url}/git"));
-        let mut peers = ArrayOfTables::new();
         peers.push(table);
+    }
+    if !peers.is_empty() {
         document["peer"] = Item::ArrayOfTables(peers);
     }
     document.to_string()

@@ -95,21 +95,10 @@ pub(super) fn configured(path: &Path) -> Result<Configured, Failure> {
                 path.display()
             ))
         }
-        // Its own text has lines and carets: it is not squeezed into one.
-        ConfiguredError::Config { err, .. } => {
-            Failure::yours(format!("the set-up is wrong\n{}", pointed(&err)))
-        }
+        // Its text has lines and carets of its own.
+        ConfiguredError::Config { shown } => Failure::yours(shown),
         err => Failure::yours("cannot use the set-up").because(&err),
     })
-}
-
-/// The whole text of a set-up's problems, carets and all.
-fn pointed(err: &dyn std::error::Error) -> String {
-    let mut deepest = err;
-    while let Some(cause) = deepest.source() {
-        deepest = cause;
-    }
-    deepest.to_string()
 }
 
 /// A runtime for the one future that a command is.

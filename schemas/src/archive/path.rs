@@ -5,6 +5,7 @@ use unicode_normalization::char::is_combining_mark;
 
 use crate::name::WINDOWS_DEVICES;
 use crate::newtype::serde_as_text;
+use crate::text::deceives;
 
 /// Bytes in a path without the archive's folder, at most.
 pub const MAX_PATH_BYTES: usize = 200;
@@ -14,20 +15,6 @@ const PUNCTUATION: &str = "!#$%&()+,-.=@[]^_{}~ ";
 
 /// Devices of Windows beside those that a brick's name could be.
 const CONSOLES: &[&str] = &["conin$", "conout$"];
-
-/// Characters that count as letters or marks but show nothing, so that two names would look the same.
-///
-/// Source: Unicode `Default_Ignorable_Code_Point`, the members that are letters or marks.
-const INVISIBLE: &[std::ops::RangeInclusive<char>] = &[
-    '\u{34f}'..='\u{34f}',
-    '\u{115f}'..='\u{1160}',
-    '\u{17b4}'..='\u{17b5}',
-    '\u{180b}'..='\u{180f}',
-    '\u{3164}'..='\u{3164}',
-    '\u{fe00}'..='\u{fe0f}',
-    '\u{ffa0}'..='\u{ffa0}',
-    '\u{e0100}'..='\u{e01ef}',
-];
 
 /// The rule that a path breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -182,7 +169,9 @@ fn is_allowed(c: char) -> bool {
 fn is_letter_beyond_ascii(c: char) -> bool {
     !c.is_ascii()
         && (c.is_alphanumeric() || is_combining_mark(c))
-        && !INVISIBLE.iter().any(|range| range.contains(&c))
+        && !deceives(None, c)
+        // Variation selectors: marks that show nothing of their own.
+        && !('\u{fe00}'..='\u{fe0f}').contains(&c)
 }
 
 fn broken_component(component: &str) -> Option<PathRule> {

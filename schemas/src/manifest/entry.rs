@@ -11,9 +11,9 @@ use crate::predicate::release::{Citation, Release, Source};
 pub struct Mismatch {
     /// The field, by its name in the entry.
     pub field: &'static str,
-    /// What the entry says, as JSON, cut.
+    /// What the entry says, as JSON, cut to the surroundings of the first difference.
     pub entry: String,
-    /// What the manifest says, as JSON, cut.
+    /// What the manifest says, likewise.
     pub manifest: String,
 }
 
@@ -91,6 +91,9 @@ impl Manifest {
     }
 }
 
+/// Characters before the first difference that a [`Mismatch`] shows, so that one sees where one is.
+const LEAD_CHARS: usize = 40;
+
 /// Compares one field of an entry with what the file says.
 pub(crate) fn same<T: PartialEq + serde::Serialize>(
     field: &'static str,
@@ -100,6 +103,12 @@ pub(crate) fn same<T: PartialEq + serde::Serialize>(
     if entry == manifest {
         return Ok(());
     }
-    let shown = |value: &T| crate::text::escape(&serde_json::to_string(value).unwrap_or_default());
-    Err(Mismatch { field, entry: shown(entry), manifest: shown(manifest) })
+    let text = |value: &T| serde_json::to_string(value).unwrap_or_default();
+    let (entry, manifest) = (text(entry), text(manifest));
+    let same_chars = entry.chars().zip(manifest.chars()).take_while(|(a, b)| a == b).count();
+    let shown = |text: &str| match same_chars.saturating_sub(LEAD_CHARS) {
+        0 => crate::text::escape(text),
+        skipped => format!("…{}", crate::text::escape(&text.chars().skip(skipped).collect::<String>())),
+    };
+    Err(Mismatch { field, entry: shown(&entry), manifest: shown(&manifest) })
 }

@@ -91,7 +91,9 @@ pub(super) fn run(ctx: &Context, args: &InitArgs) -> Result<(), Failure> {
     drafts::write(&out, &draft)?;
     ctx.status("Drafted", format_args!("root 1 of {} in {}", args.domain, args.out.display()));
     let names = drafts::key_names(ctx);
-    let description = drafts::describe(&draft, &Said::Root(Box::new(root)), None, &names);
+    let said = Said::Root(Box::new(root));
+    let deciders = drafts::deciders(ctx, &said);
+    let description = drafts::describe(&draft, &said, deciders.as_deref(), &names);
     ctx.talk_block(&description.lines().join("\n"));
     ctx.note(format_args!("next, every steward runs `brick commons sign {}`", args.out.display()));
     ctx.say(format_args!("{}", draft.payload_digest()))

@@ -14,14 +14,14 @@ use crate::keys::{self, SigningArgs};
 pub(super) struct SignArgs {
     /// The draft; signed in place
     file: PathBuf,
-    #[command(flatten)]
-    signing: SigningArgs,
     /// Write the signed draft here instead
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Sign without being asked
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    signing: SigningArgs,
 }
 
 /// Shows, asks, signs and writes.
@@ -33,23 +33,27 @@ pub(super) fn run(ctx: &Context, args: &SignArgs) -> Result<(), Failure> {
     let mut envelope = drafts::read(&path)?;
     let said = drafts::said(&envelope)?;
     let names = drafts::key_names(ctx);
-    ctx.talk_block(&drafts::describe(&envelope, &said, None, &names).lines().join("\n"));
-    if let Said::Root(root) = &said {
-        refuse_false_marks(&envelope, &root.stewards.keys)?;
-    }
+    let deciders = drafts::deciders(ctx, &said);
+    ctx.talk_block(&drafts::describe(&envelope, &said, deciders.as_deref(), &names).lines().join("\n"));
+    let fitting = deciders.as_deref().map(drafts::deciding_keys).unwrap_or_default();
+    refuse_false_marks(&envelope, &fitting)?;
     if !args.yes && !ctx.can_ask() {
         return Err(Failure::usage("nobody can be asked whether to sign this")
             .reason("there is no terminal")
             .help("read what is shown above, then say `--yes`"));
     }
-    let signer = keys::signer(ctx, &args.signing)?;
+    let signer = keys::signer(ctx, &args.signing, &fitting)?;
     let public = signer.public();
-    if let Said::Root(root) = &said
-        && root.version == 1
-        && !root.stewards.keys.contains(&public)
+    // A signature that does not count would make the whole entry void. The stewards before a later root are not known here.
+    let is_later_root = matches!(&said, Said::Root(root) if root.version > 1);
+    if let Some(deciders) = &deciders
+        && !fitting.contains(&public)
+        && !is_later_root
     {
-        return Err(Failure::yours(format!("key {public} is not one of the stewards of this root"))
-            .help("sign with a steward's key: `--key NAME`"));
+        let who: Vec<&str> = deciders.iter().map(|decider| decider.who).collect();
+        return Err(Failure::yours(format!("key {public} is not one of the {}", who.join(" or ")))
+            .reason("with a signature that does not count nobody would accept it")
+            .help("sign with a key that is named above: `--key NAME`"));
     }
     if !args.yes
         && !ctx.confirm(&format!("Sign this with key {}?", drafts::key_with_name(&public, &names)))?
@@ -63,7 +67,9 @@ pub(super) fn run(ctx: &Context, args: &SignArgs) -> Result<(), Failure> {
         "Signed",
         format_args!("{} with key {}", out.display(), drafts::key_with_name(&public, &names)),
     );
-    ctx.status("Now", format_args!("{}", count(&envelope, &said)));
+    if let Some(deciders) = &deciders {
+        ctx.status("Now", format_args!("{}", drafts::tally(&envelope, deciders)));
+    }
     Ok(())
 }
 
@@ -76,14 +82,5 @@ fn refuse_false_marks(envelope: &brick_trust::Envelope, keys: &[PublicKey]) -> R
                 .reason("somebody changed the draft after it was signed, or the file is damaged")
                 .help("ask for the draft again from whoever wrote it"))
         }
-    }
-}
-
-fn count(envelope: &brick_trust::Envelope, said: &Said) -> String {
-    let signatures = envelope.signatures.len();
-    match said {
-        Said::Root(root) => format!("{signatures} of {} signatures needed", root.stewards.threshold),
-        Said::Entry(_) if signatures == 1 => "1 signature".to_owned(),
-        Said::Entry(_) => format!("{signatures} signatures"),
     }
 }

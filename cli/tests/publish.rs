@@ -1,0 +1,205 @@
+//! Does what an author signs get into the log once, whatever happens on the way? Against a real registry.
+
+mod support;
+
+use support::registry::{Commons, sign_and_submit};
+use support::{Room, check};
+
+const PUBLISHER: &str = "northshire.gov.uk";
+
+fn manifest(version: &str) -> String {
+    format!(
+        "manifest = 1\n[brick]\nname = \"{PUBLISHER}/case-handling\"\nversion = \"{version}\"\nkind = \"component\"\nmaturity = \"beta\"\nlicense = \"MIT\"\nreadme = \"README.md\"\n[text.en]\ntitle = \"Case handling\"\nsummary = \"Open and close a case.\"\n"
+    )
+}
+
+/// A commons in which Northshire is admitted, and a room of its officer with a brick.
+fn northshire() -> (Commons, Room) {
+    let room = Room::new();
+    let commons = Commons::found(&room);
+    check(&room, &["key", "new", "officer", "--no-passphrase"], 0, &[]);
+    commons.admit(&room, PUBLISHER);
+    room.write("brick/brick.toml", manifest("1.0.0")).write("brick/README.md", "# Cases\n");
+    (commons, room)
+}
+
+fn publish(room: &Room, code: u8, says: &[&str]) -> support::Ended {
+    // Several keys are in the home; the record says which one fits.
+    check(room, &["-C", "brick", "publish"], code, says)
+}
+
+#[test]
+fn a_release_is_published_once_and_yanked_and_taken_back() {
+    let (_commons, room) = northshire();
+    check(&room, &["-C", "brick", "publish", "--dry-run"], 0, &["signed, nothing was sent"]);
+    publish(
+        &room,
+        0,
+        &["Packaged", "Published northshire.gov.uk/case-handling 1.0.0: entry", "northshire.gov.uk/log"],
+    );
+    assert!(
+        room.home().join(format!("receipts/{PUBLISHER}/release-case-handling-1.0.0.tlog-proof")).is_file()
+    );
+    assert!(!room.home().join(format!("pending/{PUBLISHER}/release-case-handling-1.0.0.json")).exists());
+    publish(&room, 0, &["published before"]);
+    room.write("brick/README.md", "# Other cases\n");
+    publish(&room, 1, &["published already, with other contents", "raise `version`"]);
+    room.write("brick/brick.toml", manifest("1.1.0"));
+    let ended = check(&room, &["-C", "brick", "publish", "--json"], 0, &["Published"]);
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(
+        (json["schema"].as_str(), json["published"].as_bool()),
+        (Some("brick/publish/v1"), Some(true))
+    );
+    check(&room, &["info", "northshire.gov.uk/case-handling"], 0, &["1.1.0"]);
+
+    let release = "northshire.gov.uk/case-handling@1.1.0";
+    check(&room, &["yank", release], 2, &["--code"]);
+    check(
+        &room,
+        &["yank", "northshire.gov.uk/case-handling", "--code", "error"],
+        2,
+        &["names no release", "@1.4.0"],
+    );
+    check(
+        &room,
+        &["yank", "northshire.gov.uk/case-handling@9.0.0", "--code", "error"],
+        1,
+        &["9.0.0 is not published"],
+    );
+    check(&room, &["yank", release, "--code", "error", "--dry-run"], 0, &["nothing was sent"]);
+    check(
+        &room,
+        &["yank", release, "--code", "error", "--reason", "The fees are last year's"],
+        0,
+        &["Yanked", "entry"],
+    );
+    check(&room, &["info", "northshire.gov.uk/case-handling"], 0, &["yanked"]);
+    check(&room, &["yank", release, "--undo"], 0, &["Unyanked"]);
+}
+
+#[test]
+fn a_lost_answer_is_made_good_by_sending_the_same_entry() {
+    let (mut commons, room) = northshire();
+    // The head and the records are asked first, so the registry is stopped between two tries by a version that is there.
+    commons.stop();
+    publish(&room, 4, &["cannot reach", "help: "]);
+    commons.start();
+    publish(&room, 0, &["Published"]);
+    let receipt = room.home().join(format!("receipts/{PUBLISHER}/release-case-handling-1.0.0.tlog-proof"));
+    let entry = brick_tlog::proof::Proof::parse(&std::fs::read(&receipt).unwrap()).unwrap().extra.unwrap();
+    // As if the answer had been lost: the entry is pending, and nothing is known of its place.
+    std::fs::remove_file(&receipt).unwrap();
+    let pending = room.home().join(format!("pending/{PUBLISHER}/release-case-handling-1.0.0.json"));
+    std::fs::write(&pending, &entry).unwrap();
+    publish(&room, 0, &["published before"]);
+    assert!(!pending.exists() || std::fs::read(&pending).unwrap() == entry);
+}
+
+#[test]
+fn who_may_not_publish_is_told_before_anything_is_sent() {
+    let (_commons, room) = northshire();
+    check(&room, &["key", "new", "stranger", "--no-passphrase"], 0, &[]);
+    check(
+        &room,
+        &["-C", "brick", "publish", "--key", "stranger"],
+        1,
+        &["is not one of northshire.gov.uk's", "--key"],
+    );
+    room.write("brick/brick.toml", manifest("1.0.0").replace(PUBLISHER, "southshire.gov.uk"));
+    publish(&room, 1, &["southshire.gov.uk is not admitted", "did you mean `northshire.gov.uk`?"]);
+    room.write("brick/brick.toml", manifest("1.0.0").replace("license", "licence"));
+    publish(&room, 1, &["did you mean `license`?", "brick check"]);
+    check(&room, &["-C", "brick", "publish", "--offline"], 1, &["licence"]);
+    room.write("brick/brick.toml", manifest("1.0.0"));
+    check(&room, &["-C", "brick", "publish", "--offline"], 4, &["--offline"]);
+}
+
+#[test]
+fn a_service_without_bricks_is_published_as_it_is() {
+    let (_commons, room) = northshire();
+    room.write(
+        "service/service.toml",
+        format!("manifest = 1\n[service]\nid = \"{PUBLISHER}/report-missed-bin\"\nfunction = \"lgsl:524\"\nstatus = \"live\"\nbody = \"local-authority-eng:XXX\"\n[text.en]\ntitle = \"Report a missed bin\"\nsummary = \"Tell us.\"\n[[part]]\nstep = \"report\"\nlocal = \"a form\"\nwhy = \"none-exists\"\n"),
+    );
+    check(&room, &["-C", "service", "publish"], 0, &["Published northshire.gov.uk/report-missed-bin: entry"]);
+}
+
+#[test]
+fn nothing_works_before_a_root_is_pinned_and_the_wrong_one_is_an_alarm() {
+    let (commons, _) = northshire();
+    let room = Room::new();
+    room.write("brick/brick.toml", manifest("1.0.0")).write("brick/README.md", "");
+    publish(&room, 1, &["no commons is trusted", "brick commons trust"]);
+    let wrong = "0".repeat(64);
+    check(&room, &["commons", "trust", &commons.url(), "--root-sha256", &wrong], 3, &["root", &commons.root]);
+    assert!(!room.home().join("trust/commons.example/pin.json").exists());
+    check(&room, &["commons", "trust", &commons.url(), "--root-sha256", "abc"], 2, &["root-sha256"]);
+}
+
+#[test]
+fn what_is_no_registry_is_named() {
+    let root = "0".repeat(64);
+    let trust = |url: &str, code, says: &[&str]| {
+        check(&Room::new(), &["commons", "trust", url, "--root-sha256", &root], code, says);
+    };
+    trust("http://127.0.0.1:1", 4, &["127.0.0.1:1", "nothing listens", "help: "]);
+    trust("ftp://registry.example", 2, &["is not a registry's address", "https://"]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let page = std::thread::spawn(move || {
+        for stream in listener.incoming().take(1) {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 2048];
+            let _ = std::io::Read::read(&mut stream, &mut request);
+            let body = "<html>Please log in</html>";
+            let _ = std::io::Write::write_all(
+                &mut stream,
+                format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\r\n{body}",
+                    body.len()
+                )
+                .as_bytes(),
+            );
+        }
+    });
+    trust(&format!("http://{address}"), 4, &["does not answer as a registry does", "help: "]);
+    page.join().unwrap();
+}
+
+#[test]
+fn records_are_checked_before_they_are_sent() {
+    let (_commons, room) = northshire();
+    let admit = |more: &[&str], code, says: &[&str]| {
+        let args =
+            ["commons", "admit", "publisher", "midshire.gov.uk", "--kind", "supplier", "--out", "m.json"];
+        check(&room, &[args.as_slice(), more].concat(), code, says);
+    };
+    admit(
+        &["--home", "other.example", "--key", "officer", "--owner", "owner"],
+        1,
+        &["other.example is not admitted", "choose one of registry.example"],
+    );
+    admit(
+        &["--home", "registry.example", "--key", "owner", "--owner", "owner"],
+        2,
+        &["is an owner's and signs entries"],
+    );
+    admit(
+        &["--home", "registry.example", "--key", "officer=publish,yank", "--owner", "owner"],
+        0,
+        &["may publish, yank"],
+    );
+    check(&room, &["commons", "submit", "m.json"], 1, &["would not count", "brick commons sign"]);
+    check(&room, &["commons", "sign", "m.json", "--key", "stewardess", "--yes"], 1, &["no key `stewardess`"]);
+    check(
+        &room,
+        &["commons", "sign", "m.json", "--key", "officer", "--yes"],
+        1,
+        &["is not one of the registrars"],
+    );
+    admit(&["--home", "registry.example", "--key", "officer", "--owner", "owner"], 0, &[]);
+    sign_and_submit(&room, "m.json");
+    check(&room, &["commons", "submit", "m.json"], 0, &["Found"]);
+    check(&room, &["commons", "show"], 0, &["midshire.gov.uk", "northshire.gov.uk", "registry.example"]);
+}

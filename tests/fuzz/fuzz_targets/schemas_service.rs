@@ -1,0 +1,6 @@
+//! `service.toml`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let _ = brick_schemas::ServiceManifest::from_bytes(data);
+});

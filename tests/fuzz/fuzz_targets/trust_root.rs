@@ -1,0 +1,6 @@
+//! A root's payload.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let _ = brick_trust::Root::parse(data);
+});
