@@ -1,6 +1,5 @@
 //! A real registry on loopback, founded and filled by the command line itself.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use brick_schemas::{Digest, PublisherName};
@@ -33,17 +32,17 @@ impl Commons {
         for key in ["steward", "registrar", "owner"] {
             check(room, &["key", "new", key, "--no-passphrase"], 0, &[]);
         }
+        let id = PublisherName::parse(REGISTRY).unwrap();
         let settings = Settings {
-            data: dir.path().to_owned(),
-            id: PublisherName::parse(REGISTRY).unwrap(),
-            operator: PublisherName::parse(REGISTRY).unwrap(),
-            root_sha256: Digest::of(b"not known yet"),
-            log_key: SigningKey::from_bytes(&[41; 32]),
-            witness_key: SigningKey::from_bytes(&[42; 32]),
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            peers: Vec::new(),
             sync_interval: Duration::from_millis(200),
-            archive_limit: brick_schemas::archive::Limits::default().archive_bytes,
+            ..Settings::new(
+                dir.path().to_owned(),
+                id.clone(),
+                id,
+                Digest::of(b"not known yet"),
+                SigningKey::from_bytes(&[41; 32]),
+                SigningKey::from_bytes(&[42; 32]),
+            )
         };
         let log = hex::encode(settings.log_key.verifying_key().to_bytes());
         check(
