@@ -67,7 +67,8 @@ fn every_link_leads_somewhere() {
 fn anchors(text: &str) -> BTreeSet<String> {
     prose(text)
         .into_iter()
-        .filter_map(|(_, line)| line.starts_with('#').then(|| line.trim_start_matches('#').trim()))
+        .filter(|(_, line)| line.starts_with('#'))
+        .map(|(_, line)| line.trim_start_matches('#').trim())
         .map(|heading| {
             heading
                 .to_lowercase()
@@ -128,7 +129,7 @@ fn is_declared(sources: &Path, path: &str) -> bool {
             // Re-exported from another module of the crate.
             let is_exported =
                 read(&files[0]).lines().any(|line| line.contains("pub use") && has_word(line, part));
-            match declaring_any(&all, part).filter(|_| is_exported || dir == *sources) {
+            match declaring(&all, part).filter(|_| is_exported || dir == *sources) {
                 Some(declaring) => files = declaring,
                 None => return false,
             }
@@ -149,10 +150,6 @@ fn declaring(files: &[PathBuf], item: &str) -> Option<Vec<PathBuf>> {
     };
     let found: Vec<PathBuf> = files.iter().filter(|file| read(file).lines().any(declares)).cloned().collect();
     (!found.is_empty()).then_some(found)
-}
-
-fn declaring_any(all: &[PathBuf], item: &str) -> Option<Vec<PathBuf>> {
-    declaring(all, item)
 }
 
 fn has_word(line: &str, word: &str) -> bool {
@@ -185,16 +182,24 @@ fn wrong_command(line: &str) -> Option<String> {
     let mut root = brick_cli::command();
     root.build();
     let mut command = &root;
-    for word in line.split_whitespace().skip(1) {
-        if let Some(flag) = word.strip_prefix("--") {
-            let flag = flag.split('=').next().unwrap_or_default();
-            let is_known = command.get_arguments().any(|arg| arg.get_long() == Some(flag));
-            if !is_known {
-                return Some(format!("no flag --{flag}"));
-            }
-        } else if word.starts_with(['|', '>', '&', ';', '2']) {
+    let mut words = line.split_whitespace().skip(1);
+    while let Some(word) = words.next() {
+        if word.starts_with(['|', '>', '&', ';', '#']) {
             break;
-        } else if command.has_subcommands() && !word.starts_with('-') {
+        }
+        if let Some(flag) = word.strip_prefix('-') {
+            let (flag, has_value) = flag.split_once('=').map_or((flag, false), |(flag, _)| (flag, true));
+            let is_meant = |arg: &&clap::Arg| match flag.strip_prefix('-') {
+                Some(long) => arg.get_long() == Some(long),
+                None => flag.chars().next().is_some_and(|short| arg.get_short() == Some(short)),
+            };
+            let Some(arg) = command.get_arguments().find(is_meant) else {
+                return Some(format!("no flag -{flag}"));
+            };
+            if arg.get_action().takes_values() && !has_value {
+                words.next();
+            }
+        } else if command.has_subcommands() {
             match command.find_subcommand(word) {
                 Some(inner) => command = inner,
                 None if word.chars().all(|c| c.is_ascii_lowercase() || c == '-') => {
