@@ -36,7 +36,7 @@ pub(super) struct InitArgs {
     /// The organisation that runs it: a DNS name
     #[arg(long, value_name = "NAME")]
     operator: PublisherName,
-    /// Where the outside will reach it: https://registry.example
+    /// Where the outside will reach it, as in `https://registry.example`
     #[arg(long, value_name = "URL")]
     url: RegistryUrl,
     /// Where it listens, behind a proxy that speaks TLS
