@@ -276,7 +276,13 @@ fn yaml(bytes: &[u8]) -> Result<Top, FormatError> {
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|err| FormatError {
         line: err.location().and_then(|at| usize::try_from(at.line()).ok()),
-        what: format!("not YAML: {err}"),
+        what: match err.without_snippet() {
+            // The library's own words name its options.
+            serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
+                format!("not YAML: a key twice: `{}`", key.as_deref().unwrap_or("?"))
+            }
+            err => format!("not YAML: {err}"),
+        },
     })
 }
 
@@ -347,6 +353,7 @@ mod tests {
             ("a.json", None, None, "", "empty"),
             ("a.yaml", None, None, deep.as_str(), "not YAML"),
             ("a.yaml", None, None, "a: [1\nb: 2", "not YAML"),
+            ("a.yaml", None, None, "a: 1\nb: 2\na: 3\n", "a key twice: `a`"),
             ("a.yaml", None, None, laughs.as_str(), "not YAML"),
             ("api.yaml", interface, Some("openapi-3.1"), "info: {}\n", "`openapi`"),
             ("api.yaml", interface, Some("openapi-3.1"), "openapi: 3.0.3\ninfo: {}\n", "3.0.3"),

@@ -2,6 +2,7 @@
 
 mod support;
 
+use support::proxy::Way;
 use support::registry::{Commons, sign_and_submit};
 use support::{Room, check};
 
@@ -78,22 +79,100 @@ fn a_release_is_published_once_and_yanked_and_taken_back() {
     check(&room, &["yank", release, "--undo"], 0, &["Unyanked"]);
 }
 
+fn pending(room: &Room) -> std::path::PathBuf {
+    room.home().join(format!("pending/{PUBLISHER}/release-case-handling-1.0.0.json"))
+}
+
 #[test]
 fn a_lost_answer_is_made_good_by_sending_the_same_entry() {
+    let (commons, room) = northshire();
+    commons.proxy.set(Way::AnswersLost);
+    publish(&room, 4, &["the signed entry is kept", "run the same command again"]);
+    let entry = std::fs::read(pending(&room)).unwrap();
+    commons.proxy.set(Way::Open);
+    publish(&room, 0, &["case-handling 1.0.0", "published before"]);
+    assert!(!pending(&room).exists());
+    check(&room, &["info", "northshire.gov.uk/case-handling"], 0, &["1.0.0"]);
+    // Were it not known yet that it is logged, the same bytes would be sent: the registry says the same again.
+    std::fs::write(pending(&room), &entry).unwrap();
+    publish(&room, 0, &["published before"]);
+
+    let yank = ["yank", "northshire.gov.uk/case-handling@1.0.0", "--code", "error"];
+    commons.proxy.set(Way::AnswersLost);
+    check(&room, &yank, 4, &["the signed entry is kept"]);
+    commons.proxy.set(Way::Open);
+    check(&room, &["-v", yank[0], yank[1], yank[2], yank[3]], 0, &["Sending", "last try", "Yanked"]);
+}
+
+#[test]
+fn a_registry_that_is_down_is_named_and_nothing_is_lost() {
     let (mut commons, room) = northshire();
-    // The head and the records are asked first, so the registry is stopped between two tries by a version that is there.
     commons.stop();
-    publish(&room, 4, &["cannot reach", "help: "]);
+    publish(&room, 4, &["127.0.0.1", "help: "]);
     commons.start();
     publish(&room, 0, &["Published"]);
-    let receipt = room.home().join(format!("receipts/{PUBLISHER}/release-case-handling-1.0.0.tlog-proof"));
-    let entry = brick_tlog::proof::Proof::parse(&std::fs::read(&receipt).unwrap()).unwrap().extra.unwrap();
-    // As if the answer had been lost: the entry is pending, and nothing is known of its place.
-    std::fs::remove_file(&receipt).unwrap();
-    let pending = room.home().join(format!("pending/{PUBLISHER}/release-case-handling-1.0.0.json"));
-    std::fs::write(&pending, &entry).unwrap();
-    publish(&room, 0, &["published before"]);
-    assert!(!pending.exists() || std::fs::read(&pending).unwrap() == entry);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_in_the_middle_loses_nothing() {
+    let (commons, room) = northshire();
+    commons.proxy.set(Way::AnswersStuck);
+    let mut running = room
+        .program(&["-C", "brick", "publish"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    for _ in 0..1_000 {
+        if pending(&room).exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let pid = running.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let ended = running.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(2), "{ended:?}");
+    assert!(pending(&room).exists(), "the signed entry is kept");
+    commons.proxy.set(Way::Open);
+    publish(&room, 0, &["case-handling 1.0.0"]);
+    assert!(!pending(&room).exists());
+}
+
+#[test]
+fn a_live_brick_requires_live_ones() {
+    let (_commons, room) = northshire();
+    publish(&room, 0, &["Published"]);
+    let live = manifest("1.0.0").replace("case-handling", "case-portal").replace("beta", "live")
+        + "[requires]\n\"northshire.gov.uk/case-handling\" = \"^1\"\n";
+    room.write("portal/brick.toml", live).write("portal/README.md", "");
+    check(&room, &["-C", "portal", "publish"], 1, &["may only require live", "met by 1.0.0, which is beta"]);
+    // The index is kept now, so that the check needs nobody.
+    check(
+        &room,
+        &["-C", "portal", "check", "--offline"],
+        1,
+        &["a live brick may only require live ones", "beta"],
+    );
+    room.write("brick/brick.toml", manifest("1.1.0").replace("beta", "live"));
+    publish(&room, 0, &["Published"]);
+    check(&room, &["-C", "portal", "publish"], 0, &["Published"]);
+}
+
+#[test]
+fn a_name_that_is_easily_taken_for_another_is_warned_of() {
+    let (_commons, room) = northshire();
+    publish(&room, 0, &["Published"]);
+    room.write("other/brick.toml", manifest("1.0.0").replace("case-handling", "case-handlings"))
+        .write("other/README.md", "");
+    check(
+        &room,
+        &["-C", "other", "publish", "--dry-run"],
+        0,
+        &["is easily taken for `northshire.gov.uk/case-handling`"],
+    );
 }
 
 #[test]

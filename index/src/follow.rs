@@ -100,12 +100,10 @@ impl Follower {
         FollowError::Object { url: self.url.clone(), path: path.to_owned(), err }
     }
 
-    /// Brings the copy forward with the `git` program. Blocking; bounded in time.
-    ///
-    /// # Errors
-    /// [`FollowError`]; the copy is as it was then.
-    pub fn fetch(&self) -> Result<(), FollowError> {
-        let mut child = plain_git(&self.path)
+    /// The `git fetch` that brings the copy forward, for whoever runs it: standard error is piped, nothing else.
+    pub fn fetch_command(&self) -> Command {
+        let mut command = plain_git(&self.path);
+        command
             .args(["-c", "transfer.fsckObjects=true", "-c", "gc.auto=0", "-c", "maintenance.auto=false"])
             .args(["-c", "protocol.allow=never", "-c", "protocol.https.allow=always"])
             .args(["-c", "protocol.http.allow=always", "-c", "protocol.file.allow=always"])
@@ -123,9 +121,23 @@ impl Follower {
             .arg(format!("+{0}:{0}", layout::BRANCH))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(FollowError::Start)?;
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// The error for a `git fetch` that failed with these last words.
+    pub fn fetch_error(&self, stderr: &[u8]) -> FollowError {
+        let words = String::from_utf8_lossy(stderr);
+        let last = words.lines().last().unwrap_or("no reason given").escape_debug().to_string();
+        FollowError::Fetch { url: self.url.clone(), stderr: last }
+    }
+
+    /// Brings the copy forward with the `git` program. Blocking; bounded in time.
+    ///
+    /// # Errors
+    /// [`FollowError`]; the copy is as it was then.
+    pub fn fetch(&self) -> Result<(), FollowError> {
+        let mut child = self.fetch_command().spawn().map_err(FollowError::Start)?;
         let started = Instant::now();
         loop {
             match child.try_wait().map_err(FollowError::Start)? {
@@ -136,9 +148,7 @@ impl Follower {
                         use std::io::Read as _;
                         let _ = pipe.take(4_096).read_to_end(&mut stderr);
                     }
-                    let words = String::from_utf8_lossy(&stderr);
-                    let last = words.lines().last().unwrap_or("no reason given").escape_debug().to_string();
-                    return Err(FollowError::Fetch { url: self.url.clone(), stderr: last });
+                    return Err(self.fetch_error(&stderr));
                 }
                 None if started.elapsed() > FETCH_TIME_LIMIT => {
                     let _ = child.kill();
@@ -207,6 +217,11 @@ impl View {
             Err(err) => return Err(object(err)),
         };
         Ok(Some(Self { repository, tree, url: url.to_owned() }))
+    }
+
+    /// The tree's id: two views of one id hold the same files.
+    pub fn tree_id(&self) -> String {
+        self.tree.to_string()
     }
 
     fn object(&self, path: &str, err: git2::Error) -> FollowError {

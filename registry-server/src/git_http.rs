@@ -1,83 +1,112 @@
 //! How do `git clone` and `git fetch` reach the repository? Smart HTTP by git's own `http-backend`, read only.
 
 use std::process::Stdio;
-use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use brick_schemas::api::ProblemType;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
-use tokio::sync::Semaphore;
-use tokio_util::io::ReaderStream;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::ChildStdout;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
-use crate::problem::Rejection;
+use crate::git_process::GitProcess;
+use crate::problem::{Rejection, said};
+use crate::reads::Shared;
 use crate::registry::Registry;
 
-/// `git` processes at a time; the next callers wait their turn or are told to come back.
+/// `git` processes at a time; further callers are told to come back.
 pub const MAX_GIT_PROCESSES: usize = 16;
 /// Bytes of a request to upload-pack, at most: haves and wants.
 const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 /// Header lines of the backend's answer, at most.
-const MAX_HEADER_LINES: usize = 32;
+const MAX_HEADER_LINES: u64 = 32;
+/// Bytes of those lines together, at most.
+const MAX_HEADER_BYTES: u64 = 16 * 1024;
+/// Time for one process, at most: a clone of everything over a slow line.
+const PROCESS_TIME_LIMIT: Duration = Duration::from_secs(3_600);
+/// Pieces of an answer that wait for the reader.
+const PIECES: usize = 4;
 
 static PROCESSES: Semaphore = Semaphore::const_new(MAX_GIT_PROCESSES);
 
-/// Answers `/git/info/refs` and `/git/git-upload-pack`, and nothing else below `/git`.
-pub async fn serve(
-    State(registry): State<Arc<Registry>>,
-    Path(path): Path<String>,
+/// `GET /git/info/refs?service=git-upload-pack`; any other service (pushing, the dumb protocol) is refused.
+///
+/// # Errors
+/// [`Rejection`].
+pub async fn refs(
+    State(registry): Shared,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Rejection> {
-    let query = query.unwrap_or_default();
-    let allowed = match (request.method(), path.as_str()) {
-        (&Method::GET, "info/refs") => query == "service=git-upload-pack",
-        (&Method::POST, "git-upload-pack") => query.is_empty(),
-        _ => false,
-    };
-    if !allowed {
-        return Err(Rejection::new(
-            ProblemType::NotFound,
-            "this repository is read only, over git's smart protocol",
-        ));
+    const QUERY: &str = "service=git-upload-pack";
+    if query.as_deref() != Some(QUERY) {
+        let what = "this repository is read only, over git's smart protocol: clone or fetch it";
+        return Err(Rejection::new(ProblemType::NotFound, what).with_status(StatusCode::FORBIDDEN));
     }
-    let Ok(permit) = PROCESSES.try_acquire() else {
-        return Err(Rejection::busy("too many git clients at once"));
-    };
-    let method = request.method().clone();
-    let headers = request.headers().clone();
-    let body = axum::body::to_bytes(request.into_body(), MAX_REQUEST_BYTES)
-        .await
-        .map_err(|_| Rejection::new(ProblemType::TooLarge, "the request to git is too large"))?;
-    let (child, stdout) = start(&registry, &method, &path, &query, &headers, &body).await.map_err(|err| {
-        tracing::error!(err = &err as &dyn std::error::Error, "cannot run git");
-        Rejection::new(ProblemType::Internal, "git could not be run")
-    })?;
-    answer(child, stdout, permit).await
+    run(&registry, request.method(), "/info/refs", QUERY, request.headers(), Bytes::new()).await
 }
 
-async fn start(
+/// `POST /git/git-upload-pack`
+///
+/// # Errors
+/// [`Rejection`].
+pub async fn upload_pack(State(registry): Shared, request: Request) -> Result<Response, Rejection> {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, MAX_REQUEST_BYTES).await.map_err(|_| {
+        Rejection::new(ProblemType::TooLarge, "the request to git is too large, or broke off")
+    })?;
+    run(&registry, &parts.method, "/git-upload-pack", "", &parts.headers, body).await
+}
+
+async fn run(
     registry: &Registry,
     method: &Method,
     path: &str,
     query: &str,
     headers: &HeaderMap,
-    body: &[u8],
-) -> Result<(tokio::process::Child, BufReader<tokio::process::ChildStdout>), std::io::Error> {
+    body: Bytes,
+) -> Result<Response, Rejection> {
+    let Ok(permit) = PROCESSES.try_acquire() else {
+        return Err(Rejection::busy("too many git clients at once"));
+    };
+    let failed = |err: std::io::Error| {
+        tracing::error!(why = %said(&err), "cannot run git");
+        Rejection::new(ProblemType::Internal, "git could not be run")
+    };
+    let (process, mut stdout) = start(registry, method, path, query, headers, body).map_err(failed)?;
+    let (status, headers) = backend_header(&mut stdout).await.map_err(failed)?;
+    let (pieces, received) = mpsc::channel(PIECES);
+    tokio::spawn(pump(process, stdout, permit, pieces, registry.settings.patience.idle));
+    let stream = futures_util::stream::unfold(received, |mut received| async move {
+        Some((received.recv().await?, received))
+    });
+    Ok((status, headers, Body::from_stream(stream)).into_response())
+}
+
+fn start(
+    registry: &Registry,
+    method: &Method,
+    path: &str,
+    query: &str,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> std::io::Result<(GitProcess, BufReader<ChildStdout>)> {
     let text = |name: &HeaderName| {
         headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
     };
-    let mut command =
-        tokio::process::Command::from(brick_index::follow::plain_git(registry.projection.path()));
+    let mut command = brick_index::follow::plain_git(registry.projection.path());
     command
-        .args(["-c", "http.receivepack=false", "-c", "uploadpack.allowFilter=true", "http-backend"])
+        .args(["-c", "http.receivepack=false", "-c", "http.getanyfile=false"])
+        .args(["-c", "uploadpack.allowFilter=true", "http-backend"])
         .env("GIT_PROJECT_ROOT", registry.projection.path())
         .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("PATH_INFO", format!("/{path}"))
+        .env("PATH_INFO", path)
         .env("QUERY_STRING", query)
-        .env("REQUEST_METHOD", method.as_str())
+        // The body of an answer to HEAD is dropped on its way out.
+        .env("REQUEST_METHOD", if *method == Method::POST { "POST" } else { "GET" })
         .env("CONTENT_TYPE", text(&header::CONTENT_TYPE))
         .env("CONTENT_LENGTH", body.len().to_string())
         .env("HTTP_CONTENT_ENCODING", text(&header::CONTENT_ENCODING))
@@ -85,32 +114,32 @@ async fn start(
         .env("REMOTE_ADDR", "0.0.0.0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true);
-    let mut child = command.spawn()?;
-    let mut stdin = child.stdin.take().ok_or_else(|| std::io::Error::other("git has no input"))?;
-    let stdout = child.stdout.take().ok_or_else(|| std::io::Error::other("git has no output"))?;
-    let body = body.to_vec();
+        .stderr(Stdio::null());
+    let mut process = GitProcess::start(command)?;
+    let pipes = (process.child.stdin.take(), process.child.stdout.take());
+    let (Some(mut stdin), Some(stdout)) = pipes else {
+        return Err(std::io::Error::other("git has no pipes"));
+    };
     // Beside the reading of the answer: git may answer before it has read all.
     tokio::spawn(async move {
         let _ = stdin.write_all(&body).await;
     });
-    Ok((child, BufReader::new(stdout)))
+    Ok((process, BufReader::new(stdout)))
 }
 
-async fn answer(
-    child: tokio::process::Child,
-    mut stdout: BufReader<tokio::process::ChildStdout>,
-    permit: tokio::sync::SemaphorePermit<'static>,
-) -> Result<Response, Rejection> {
+/// Status and header as a CGI program writes them. Source: RFC 3875 §6.
+async fn backend_header(stdout: &mut BufReader<ChildStdout>) -> std::io::Result<(StatusCode, HeaderMap)> {
     let mut status = StatusCode::OK;
     let mut headers = HeaderMap::new();
+    let mut bounded = stdout.take(MAX_HEADER_BYTES);
     for _ in 0..MAX_HEADER_LINES {
         let mut line = String::new();
-        let read = stdout.read_line(&mut line).await.unwrap_or(0);
+        if bounded.read_line(&mut line).await? == 0 {
+            return Err(std::io::Error::other("git answered nothing"));
+        }
         let line = line.trim_end();
-        if read == 0 || line.is_empty() {
-            break;
+        if line.is_empty() {
+            return Ok((status, headers));
         }
         let Some((name, value)) = line.split_once(':') else { continue };
         if name.eq_ignore_ascii_case("status") {
@@ -124,23 +153,38 @@ async fn answer(
             headers.insert(name, value);
         }
     }
-    let stream = ReaderStream::new(WithChild { stdout, _child: child, _permit: permit });
-    Ok((status, headers, Body::from_stream(stream)).into_response())
+    Err(std::io::Error::other("git answered with too long a header"))
 }
 
-/// The backend's output, which keeps the process and its place in the queue for as long as somebody reads.
-struct WithChild {
-    stdout: BufReader<tokio::process::ChildStdout>,
-    _child: tokio::process::Child,
-    _permit: tokio::sync::SemaphorePermit<'static>,
-}
-
-impl AsyncRead for WithChild {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        buffer: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.stdout).poll_read(context, buffer)
+/// Passes the backend's output on for as long as somebody reads it; then the process ends, one way or the other, and its
+/// place is free.
+async fn pump(
+    process: GitProcess,
+    mut stdout: BufReader<ChildStdout>,
+    permit: SemaphorePermit<'static>,
+    pieces: mpsc::Sender<std::io::Result<Bytes>>,
+    idle: Duration,
+) {
+    let all = async {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let piece = match stdout.read(&mut buffer).await {
+                Ok(0) => return,
+                Ok(bytes) => Ok(Bytes::copy_from_slice(&buffer[..bytes])),
+                Err(err) => Err(err),
+            };
+            let is_last = piece.is_err();
+            // Whoever takes nothing for so long is not there any more.
+            match tokio::time::timeout(idle, pieces.send(piece)).await {
+                Ok(Ok(())) if !is_last => {}
+                _ => return,
+            }
+        }
+    };
+    if tokio::time::timeout(PROCESS_TIME_LIMIT, all).await.is_err() {
+        tracing::warn!("a git client was cut off: it took too long");
+        let _ = pieces.try_send(Err(std::io::ErrorKind::TimedOut.into()));
     }
+    drop(process);
+    drop(permit);
 }

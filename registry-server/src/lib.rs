@@ -1,26 +1,57 @@
 //! The registry each organisation runs: how programs and people reach it, and how it follows its peers.
+//!
+//! From the outside in: [`listening`] and [`front`] take requests, [`routes`] says which there are. [`receive`],
+//! [`admission`], [`sequencer`] and [`signing`] are the way of an entry into a log; [`reads`], [`lists`] and [`git_http`]
+//! the way out. [`sync`] and [`mirroring`] follow the peers, [`witness`] and [`asking`] exchange cosignatures,
+//! [`projecting`] writes the git repository.
 
+pub mod admission;
 pub mod api;
+pub mod archive_check;
 pub mod asking;
+pub mod blob_reads;
 pub mod blobs;
+pub mod closed;
+pub mod commands;
+pub mod configured;
+pub mod counts;
+pub mod crew;
+pub mod drafting;
 pub mod founding;
+pub mod front;
 pub mod git_http;
+pub mod git_process;
 pub mod heads;
+pub mod health;
+pub mod listening;
+pub mod lists;
 pub mod log_tail;
+pub mod metrics;
+pub mod mirroring;
 pub mod nodes;
+pub mod openapi;
+pub mod own_heads;
+pub mod peer_clients;
+pub mod plain;
 pub mod problem;
 pub mod projecting;
 pub mod proofs;
 pub mod reads;
 pub mod receive;
 pub mod registry;
+pub mod routes;
 pub mod sequencer;
 pub mod server;
 pub mod settings;
-pub mod setup;
+pub mod signing;
+pub mod slow;
+pub mod stored_index;
+pub mod sweep;
 pub mod sync;
+pub mod sync_status;
+pub mod texts;
 pub mod witness;
 
 pub use registry::{Registry, RegistryError};
 pub use server::{Server, start};
-pub use settings::{Peer, Settings};
+pub use settings::{Patience, Peer, Settings};

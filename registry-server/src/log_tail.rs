@@ -27,6 +27,8 @@ pub struct LogTail {
     pub index_root: Hash,
     /// The last snapshot's time.
     pub snapshot_time: Option<u64>,
+    /// Bricks that the log releases, once somebody has counted them.
+    pub brick_count: Option<u64>,
     frontier: Frontier,
     /// Hashes of the partial tile at each tile level.
     edge: Vec<Vec<Hash>>,
@@ -87,6 +89,7 @@ impl LogTail {
             publisher: log.publisher.clone(),
             index_root: snapshot.map_or_else(|| BucketTree::new().root(), |snapshot| snapshot.index_root),
             snapshot_time: snapshot.map(|snapshot| snapshot.time),
+            brick_count: None,
             frontier,
             edge,
             grown: BTreeMap::new(),
@@ -111,7 +114,7 @@ impl LogTail {
     }
 
     fn keep(&mut self, node: Node, hash: Hash) {
-        if node.level % LEVELS_PER_TILE != 0 {
+        if !node.level.is_multiple_of(LEVELS_PER_TILE) {
             return;
         }
         let place = tile_of(node);

@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use brick_index::fold::Conflict;
 use brick_schemas::api::{PROBLEM_MEDIA_TYPE, Problem, ProblemType};
+use brick_schemas::text::escape;
 use brick_store::{CommitError, Fault, ReadError};
 use brick_trust::{Refused, Step};
 
@@ -12,7 +13,12 @@ use crate::registry::RegistryError;
 
 /// A problem body on its way out.
 #[derive(Debug, Clone)]
-pub struct Rejection(pub Problem);
+pub struct Rejection {
+    /// What is said.
+    pub problem: Problem,
+    /// The log moved while the answer was put together: trying again gives another answer.
+    pub is_moved: bool,
+}
 
 /// Seconds after which a busy registry may be asked again.
 const RETRY_AFTER_S: &str = "2";
@@ -20,7 +26,29 @@ const RETRY_AFTER_S: &str = "2";
 impl Rejection {
     /// A refusal of `problem_type` in these words.
     pub fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
-        Self(Problem::new(problem_type, detail))
+        Self { problem: Problem::new(problem_type, detail), is_moved: false }
+    }
+
+    /// The same with a status that says more than the type's usual one.
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.problem.status = status.as_u16();
+        self
+    }
+
+    /// What a status alone says: for answers that no handler of ours gave.
+    ///
+    /// - `detail`: the words that came with it, if any.
+    pub fn of_status(status: StatusCode, detail: &str) -> Self {
+        let problem_type = match status {
+            StatusCode::NOT_FOUND => ProblemType::NotFound,
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::URI_TOO_LONG => ProblemType::TooLarge,
+            StatusCode::TOO_MANY_REQUESTS => ProblemType::RateLimited,
+            StatusCode::SERVICE_UNAVAILABLE => ProblemType::Busy,
+            status if status.is_server_error() => ProblemType::Internal,
+            _ => ProblemType::Malformed,
+        };
+        let detail = if detail.is_empty() { status.canonical_reason().unwrap_or("refused") } else { detail };
+        Self::new(problem_type, escape(detail)).with_status(status)
     }
 
     /// Nothing is there.
@@ -29,10 +57,12 @@ impl Rejection {
     }
 
     /// The log is another registry's to move.
-    pub fn not_hosted(log: &str) -> Self {
+    ///
+    /// - `home`: that registry and where it answers, as far as the records say.
+    pub fn not_hosted(log: &str, home: &str) -> Self {
         Self::new(
             ProblemType::NotHostedHere,
-            format!("{log} is not hosted here; send the entry to its home registry"),
+            format!("{log} is not hosted here; send the entry to its home registry, {home}"),
         )
     }
 
@@ -86,6 +116,11 @@ impl Rejection {
     }
 }
 
+/// An error with its causes, escaped: for the registry's own log, where one record must stay one line.
+pub fn said(err: &dyn std::error::Error) -> String {
+    escape(&chain(err))
+}
+
 /// An error with its causes, on one line.
 pub fn chain(err: &dyn std::error::Error) -> String {
     let mut text = err.to_string();
@@ -103,9 +138,9 @@ impl From<ReadError> for Rejection {
         match err {
             ReadError::Fault(fault) => Self::fault(&fault),
             // The head moved while the answer was being put together.
-            ReadError::NotKept { .. } => Self::busy("the log has just moved"),
+            ReadError::NotKept { .. } => Self { is_moved: true, ..Self::busy("the log has just moved") },
             other => {
-                tracing::error!(err = &other as &dyn std::error::Error, "a read failed");
+                tracing::error!(why = %said(&other), "a read failed");
                 Self::new(ProblemType::Internal, "the registry could not read what it keeps")
             }
         }
@@ -118,7 +153,7 @@ impl From<NodeError> for Rejection {
             NodeError::Read(err) => err.into(),
             NodeError::OutOfRange { .. } => Self::not_found("such leaf"),
             other => {
-                tracing::error!(err = &other as &dyn std::error::Error, "a proof could not be made");
+                tracing::error!(why = %said(&other), "a proof could not be made");
                 Self::new(ProblemType::Internal, "the registry could not read what it keeps")
             }
         }
@@ -130,7 +165,7 @@ impl From<RegistryError> for Rejection {
         match err {
             RegistryError::Refused(refused) => Self::refused(&refused),
             other => {
-                tracing::error!(err = &other as &dyn std::error::Error, "a request failed");
+                tracing::error!(why = %said(&other), "a request failed");
                 Self::new(ProblemType::Internal, "the registry failed")
             }
         }
@@ -139,15 +174,23 @@ impl From<RegistryError> for Rejection {
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self.0).unwrap_or_default();
-        let mut response = (status, body).into_response();
+        let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, self.body()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
         }
+        // The front door writes the body again with the request's id in it.
+        response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl Rejection {
+    /// The body's bytes.
+    pub fn body(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.problem).unwrap_or_default()
     }
 }

@@ -1,148 +1,289 @@
-//! When does git learn what the logs say? At most a second after they moved; then witnesses are asked.
+//! When does git learn what the logs say? Within a second after they moved, one commit a second at most; then witnesses
+//! are asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use brick_index::layout;
+use brick_index::projection::{Projection, ProjectionError};
 use brick_schemas::Origin;
+use brick_store::ReadError;
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::note::Note;
+use tokio::time::Instant;
 
+use crate::git_process::GitProcess;
+use crate::problem::said;
 use crate::registry::{Registry, RegistryError, ShownHead, now};
 
 /// Moves that come within this time share a commit.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER: Duration = Duration::from_millis(50);
 /// Packs past which the repository is repacked.
 const MAX_PACKS: usize = 64;
 /// Wait after a failed projection.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
+/// Failures in a row after which the repository is made again.
+const MAX_FAILURES: u32 = 3;
+/// Times that a log is looked at again because it moved meanwhile.
+const MAX_TRIES: u32 = 8;
+/// Leaves in one commit, at most: what a rebuild holds in memory at a time.
+const MAX_LEAVES: u64 = 4_096;
+/// Time for one check or repack, at most.
+const MAINTENANCE_LIMIT: Duration = Duration::from_secs(1_800);
 
 const README: &str = include_str!("repository_readme.md");
 
 /// Projects for as long as the registry runs.
 pub async fn run(registry: Arc<Registry>) {
+    let checked = tokio::spawn(is_whole(registry.clone()));
+    let mut task = Projecting { registry, written: BTreeMap::new(), packed: None };
+    let mut checked = Some(checked);
+    let mut failures = 0;
     loop {
-        registry.projected.notified().await;
+        let notified = task.registry.projected.notified();
+        tokio::select! {
+            () = notified => {}
+            whole = async { checked.as_mut().expect("asked only while it is there").await }, if checked.is_some() => {
+                checked = None;
+                if matches!(whole, Ok(false)) {
+                    task.rebuild().await;
+                }
+                continue;
+            }
+        }
         tokio::time::sleep(GATHER).await;
-        match project(&registry).await {
-            Ok(()) => registry.ask_witnesses.notify_one(),
+        let begun = Instant::now();
+        match task.project().await {
+            Ok(()) => {
+                failures = 0;
+                task.registry.ask_witnesses.notify_one();
+                task.repack().await;
+                tokio::time::sleep_until(begun + task.registry.settings.patience.between_commits).await;
+            }
             Err(err) => {
-                tracing::error!(err = &err as &dyn std::error::Error, "the git repository is behind");
+                failures += 1;
+                tracing::error!(why = %said(&err), failures, "the git repository is behind");
+                if failures >= MAX_FAILURES {
+                    task.rebuild().await;
+                    failures = 0;
+                }
                 tokio::time::sleep(AFTER_FAILURE).await;
-                registry.projected.notify_one();
+                task.registry.projected.notify_one();
             }
         }
     }
 }
 
-/// Commits everything that git does not have yet.
-///
-/// # Errors
-/// [`RegistryError`]; the logs that were not projected stay noted.
-pub async fn project(registry: &Arc<Registry>) -> Result<(), RegistryError> {
-    let due: Vec<Origin> = {
-        let mut unprojected = registry.unprojected.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *unprojected).into_keys().collect()
-    };
-    if due.is_empty() {
-        return Ok(());
-    }
-    let result = try_project(registry, &due).await;
-    if result.is_err() {
-        let mut unprojected = registry.unprojected.lock().unwrap_or_else(PoisonError::into_inner);
-        unprojected.extend(due.into_iter().map(|origin| (origin, ())));
-    }
-    result
-}
-
-async fn try_project(registry: &Arc<Registry>, due: &[Origin]) -> Result<(), RegistryError> {
-    let mut files = BTreeMap::from([("README.md".to_owned(), README.as_bytes().to_vec())]);
-    let mut count = 0;
-    for origin in due {
-        if let Some(head) = registry.head(origin) {
-            count += gather(registry, &head, &mut files).await?;
+/// Whether every object that the branch leads to is there. What opening looks at is less: a power cut may have taken any.
+async fn is_whole(registry: Arc<Registry>) -> bool {
+    let mut command = brick_index::follow::plain_git(registry.projection.path());
+    command
+        .args(["fsck", "--connectivity-only", "--no-dangling", "--no-progress"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let run = async { GitProcess::start(command)?.child.wait().await };
+    match tokio::time::timeout(MAINTENANCE_LIMIT, run).await {
+        Ok(Ok(status)) if !status.success() => {
+            tracing::warn!("the git repository is damaged; it is made again from the logs");
+            false
+        }
+        Ok(Ok(_)) => true,
+        other => {
+            tracing::warn!(?other, "the git repository could not be checked");
+            true
         }
     }
-    let projection = registry.projection.clone();
-    let author = registry.settings.id.to_string();
-    let message = match count {
-        0 => "cosignatures".to_owned(),
-        1 => "1 leaf".to_owned(),
-        n => format!("{n} leaves"),
-    };
-    tokio::task::spawn_blocking(move || -> Result<(), RegistryError> {
-        projection.commit(&files, &message, &author, now())?;
-        if projection.pack_count()? > MAX_PACKS {
-            repack(&projection);
+}
+
+struct Projecting {
+    registry: Arc<Registry>,
+    /// How many leaves of each folder are in git already though its head there is older: a long way goes in steps.
+    written: BTreeMap<String, u64>,
+    /// A repack under way.
+    packed: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Projecting {
+    /// Commits everything that git does not have yet.
+    async fn project(&mut self) -> Result<(), RegistryError> {
+        let due: BTreeSet<Origin> = {
+            let unprojected = &self.registry.unprojected;
+            std::mem::take(&mut *unprojected.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        let result = self.project_all(&due).await;
+        if result.is_err() {
+            let unprojected = &self.registry.unprojected;
+            unprojected.lock().unwrap_or_else(PoisonError::into_inner).extend(due);
+        }
+        result
+    }
+
+    async fn project_all(&mut self, due: &BTreeSet<Origin>) -> Result<(), RegistryError> {
+        let mut files = Files::default();
+        for origin in due {
+            let mut tries = 0;
+            // The head anew in each step: the log goes on moving, and old states are not kept for ever.
+            while let Some(head) = self.registry.head(origin) {
+                match self.gather(&head, &mut files).await {
+                    Ok(true) => break,
+                    Ok(false) => self.commit(std::mem::take(&mut files)).await?,
+                    Err(GatherError::Moved) if tries < MAX_TRIES => tries += 1,
+                    Err(GatherError::Moved) => {
+                        self.registry.mark_unprojected(origin);
+                        break;
+                    }
+                    Err(GatherError::Registry(err)) => return Err(err),
+                }
+            }
+        }
+        if !due.is_empty() {
+            self.commit(files).await?;
         }
         Ok(())
-    })
-    .await
-    .expect("committing does not panic")
+    }
+
+    async fn commit(&mut self, files: Files) -> Result<(), RegistryError> {
+        let Files { mut content, leaves } = files;
+        content.insert("README.md".to_owned(), README.as_bytes().to_vec());
+        let message = match leaves {
+            0 => "cosignatures".to_owned(),
+            1 => "1 leaf".to_owned(),
+            n => format!("{n} leaves"),
+        };
+        let projection = self.registry.projection.clone();
+        let author = self.registry.settings.id.to_string();
+        tokio::task::spawn_blocking(move || projection.commit(&content, &message, &author, now()))
+            .await
+            .expect("committing does not panic")?;
+        self.registry.metrics.git_commits.inc();
+        Ok(())
+    }
+
+    /// Puts a log's files that git lacks into `files`. Returns whether that is all of them; otherwise there is no room for
+    /// more, and the head comes with the last.
+    async fn gather(&mut self, head: &ShownHead, files: &mut Files) -> Result<bool, GatherError> {
+        let folder = head.publisher.as_ref().map_or_else(|| layout::COMMONS.to_owned(), layout::log);
+        let before = self.projected_size(&folder).await?;
+        let mut next = self.written.get(&folder).copied().unwrap_or(0).max(before);
+        let store = &self.registry.store;
+        while next < head.size {
+            if files.leaves >= MAX_LEAVES {
+                self.written.insert(folder, next);
+                return Ok(false);
+            }
+            let leaves = store.leaves(head.id, next..head.size).await?;
+            for leaf in leaves {
+                files.content.insert(layout::entry(&folder, next), leaf);
+                files.leaves += 1;
+                next += 1;
+            }
+        }
+        self.written.remove(&folder);
+        files.content.insert(layout::checkpoint(&folder), head.newest.clone());
+        let Some(publisher) = &head.publisher else { return Ok(true) };
+        let changed = store.files_changed(head.id, before, head.size).await?;
+        for row in changed {
+            let file = store.index_file(head.id, &row.brick, head.size).await?;
+            if let Some((bytes, _)) = file {
+                files.content.insert(layout::index_file(publisher, &row.brick), bytes);
+            }
+        }
+        let services = store.services(head.id, before, head.size).await?;
+        for state in services {
+            files.content.insert(layout::service(publisher, &state.row.service), state.row.json.into_bytes());
+        }
+        Ok(true)
+    }
+
+    /// How far git is with a log: the size in the head that it has.
+    async fn projected_size(&self, folder: &str) -> Result<u64, RegistryError> {
+        let projection = self.registry.projection.clone();
+        let path = layout::checkpoint(folder);
+        let note = tokio::task::spawn_blocking(move || projection.read(&path))
+            .await
+            .expect("reading a repository does not panic")?;
+        let size = note
+            .and_then(|note| Note::parse(&note).ok())
+            .and_then(|note| Checkpoint::parse(&note.text).ok())
+            .map_or(0, |checkpoint| checkpoint.size);
+        Ok(size)
+    }
+
+    /// Throws the repository away and notes every log as due: it is a fold of them.
+    async fn rebuild(&mut self) {
+        if let Some(repack) = self.packed.take() {
+            repack.abort();
+            let _ = repack.await;
+        }
+        self.written.clear();
+        let path = self.registry.projection.path().to_owned();
+        let made = tokio::task::spawn_blocking(move || {
+            std::fs::remove_dir_all(&path).map_err(|err| ProjectionError::Io { path: path.clone(), err })?;
+            Projection::open(&path)
+        });
+        match made.await.expect("making a repository does not panic") {
+            Ok(_) => tracing::warn!("the git repository is made again from the logs"),
+            Err(err) => tracing::error!(why = %said(&err), "the git repository cannot be made again"),
+        }
+        for (origin, _) in self.registry.heads() {
+            self.registry.mark_unprojected(&origin);
+        }
+    }
+
+    /// Small packs pile up, one a commit: `git` folds them together beside the projecting. Readers keep what they have open.
+    async fn repack(&mut self) {
+        if self.packed.as_ref().is_some_and(|repack| !repack.is_finished()) {
+            return;
+        }
+        match self.registry.projection.pack_count() {
+            Ok(packs) if packs > MAX_PACKS => {}
+            _ => return,
+        }
+        let path = self.registry.projection.path().to_owned();
+        self.packed = Some(tokio::spawn(async move {
+            let mut command = brick_index::follow::plain_git(&path);
+            command
+                .args(["repack", "--quiet", "--geometric=2", "-d"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            let run = async { GitProcess::start(command)?.child.wait().await };
+            match tokio::time::timeout(MAINTENANCE_LIMIT, run).await {
+                Ok(Ok(status)) if status.success() => {}
+                other => tracing::warn!(?other, "git repack did not finish"),
+            }
+        }));
+    }
 }
 
-/// Puts a log's files that git lacks into `files`; returns how many leaves there are among them.
-async fn gather(
-    registry: &Registry,
-    head: &ShownHead,
-    files: &mut BTreeMap<String, Vec<u8>>,
-) -> Result<u64, RegistryError> {
-    let folder = head.publisher.as_ref().map_or_else(|| layout::COMMONS.to_owned(), layout::log);
-    let before = projected_size(registry, &folder).await?;
-    let mut next = before;
-    while next < head.size {
-        let leaves = registry.store.leaves(head.id, next..head.size).await.map_err(RegistryError::store)?;
-        if leaves.is_empty() {
-            break;
-        }
-        for leaf in leaves {
-            files.insert(layout::entry(&folder, next), leaf);
-            next += 1;
-        }
-    }
-    files.insert(layout::checkpoint(&folder), head.newest.clone());
-    let Some(publisher) = &head.publisher else { return Ok(next - before) };
-    let changed =
-        registry.store.files_changed(head.id, before, head.size).await.map_err(RegistryError::store)?;
-    for row in changed {
-        let file =
-            registry.store.index_file(head.id, &row.brick, head.size).await.map_err(RegistryError::store)?;
-        if let Some((bytes, _)) = file {
-            files.insert(layout::index_file(publisher, &row.brick), bytes);
-        }
-    }
-    let services = registry.store.services(head.id, before, head.size).await.map_err(RegistryError::store)?;
-    for state in services {
-        files.insert(layout::service(publisher, &state.row.service), state.row.json.into_bytes());
-    }
-    Ok(next - before)
+/// Why a log's files could not be put together.
+enum GatherError {
+    /// The log moved meanwhile: look again.
+    Moved,
+    Registry(RegistryError),
 }
 
-/// How far git is with a log: the size in the head that it has.
-async fn projected_size(registry: &Registry, folder: &str) -> Result<u64, RegistryError> {
-    let projection = registry.projection.clone();
-    let path = layout::checkpoint(folder);
-    let note = tokio::task::spawn_blocking(move || projection.read(&path))
-        .await
-        .expect("reading a repository does not panic")?;
-    let size = note
-        .and_then(|note| Note::parse(&note).ok())
-        .and_then(|note| Checkpoint::parse(&note.text).ok())
-        .map_or(0, |checkpoint| checkpoint.size);
-    Ok(size)
+impl From<ReadError> for GatherError {
+    fn from(err: ReadError) -> Self {
+        match err {
+            ReadError::NotKept { .. } => Self::Moved,
+            other => Self::Registry(RegistryError::store(other)),
+        }
+    }
 }
 
-/// Small packs pile up, one a commit: `git` folds them together. Readers keep what they have open.
-fn repack(projection: &brick_index::projection::Projection) {
-    let status = brick_index::follow::plain_git(projection.path())
-        .args(["repack", "--quiet", "--geometric=2", "-d"])
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status();
-    match status {
-        Ok(status) if status.success() => {}
-        other => tracing::warn!(?other, "git repack did not finish"),
+impl From<RegistryError> for GatherError {
+    fn from(err: RegistryError) -> Self {
+        Self::Registry(err)
     }
+}
+
+/// Files for one commit.
+#[derive(Default)]
+struct Files {
+    content: BTreeMap<String, Vec<u8>>,
+    leaves: u64,
 }

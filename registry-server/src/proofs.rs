@@ -6,24 +6,25 @@ use brick_tlog::note::Note;
 use brick_tlog::proof::Proof;
 use brick_tlog::snapshot::{IndexProof, bucket_nodes, bucket_of, prove_bucket};
 
-use crate::log_tail::LogTail;
 use crate::nodes::Nodes;
 use crate::problem::Rejection;
 use crate::registry::{Registry, ShownHead, hash};
-use crate::sequencer::stored_bucket;
+use crate::stored_index::stored_bucket;
 
-/// The proof of a leaf that was just appended, under the head that was just signed.
+/// The proof of a leaf that was just appended, under the head of `size` leaves that was just signed.
+///
+/// - `nodes`: of the log, as stored now; kept from proof to proof of a batch.
 ///
 /// # Errors
 /// [`Rejection`] where the store fails; the entry is logged all the same.
 pub async fn entry_proof(
-    registry: &Registry,
-    tail: &LogTail,
+    nodes: &mut Nodes<'_>,
+    size: u64,
     index: u64,
     leaf: Vec<u8>,
     checkpoint: &[u8],
 ) -> Result<String, Rejection> {
-    let path = Nodes::new(&registry.store, tail.log).inclusion(index, tail.size()).await?;
+    let path = nodes.inclusion(index, size).await?;
     Ok(Proof { extra: Some(leaf), index, path, checkpoint: note(checkpoint)? }.to_string())
 }
 
@@ -94,7 +95,7 @@ pub async fn index_proof(
 
 fn note(bytes: &[u8]) -> Result<Note, Rejection> {
     Note::parse(bytes).map_err(|err| {
-        tracing::error!(err = &err as &dyn std::error::Error, "a stored head is damaged");
+        tracing::error!(why = %crate::problem::said(&err), "a stored head is damaged");
         Rejection::new(brick_schemas::api::ProblemType::Internal, "a stored head is damaged")
     })
 }

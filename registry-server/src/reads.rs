@@ -2,87 +2,117 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
 use brick_schemas::api::ProblemType;
 use brick_schemas::{BrickName, Digest, Origin, PublisherName, Version};
+use brick_store::ReleaseRow;
 use brick_tlog::hash::HASH_BYTES;
 use brick_tlog::tile::{BundleId, TileId, encode_bundle};
 use brick_tlog::witness::log_id;
-use tokio_util::io::ReaderStream;
 
+use crate::blob_reads::blob_file;
+use crate::plain::{HEAD_CACHE, IMMUTABLE, INDEX_CACHE, none_match, not_modified, plain, set};
 use crate::problem::Rejection;
 use crate::proofs::{index_proof, leaf_proof, snapshot_proof};
 use crate::registry::{Registry, ShownHead};
 
-const HEAD_CACHE: &str = "public, max-age=2";
-const INDEX_CACHE: &str = "public, max-age=60, must-revalidate";
-const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";
 const JSON_LINES: &str = "application/jsonl";
 const ARCHIVE: &str = "application/gzip";
+/// Times that an answer is put together while its log keeps moving, at most.
+const MAX_TRIES: usize = 4;
 
 /// The registry, as handlers share it.
 pub type Shared = State<Arc<Registry>>;
 
-fn plain(content_type: &'static str, cache: &'static str, body: impl Into<Body>) -> Response {
-    let mut response = Response::new(body.into());
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+/// Puts an answer together as of the heads that readers see, again where a log moved in between.
+///
+/// # Errors
+/// [`Rejection`] of the last try.
+pub async fn as_shown<T, F>(read: impl Fn() -> F) -> Result<T, Rejection>
+where
+    F: Future<Output = Result<T, Rejection>>,
+{
+    for _ in 1..MAX_TRIES {
+        match read().await {
+            Err(rejection) if rejection.is_moved => tokio::task::yield_now().await,
+            answer => return answer,
+        }
+    }
+    read().await
 }
 
-fn publisher_head(
-    registry: &Registry,
-    publisher: &str,
-) -> Result<(PublisherName, Arc<ShownHead>), Rejection> {
+fn publisher_head(registry: &Registry, publisher: &str) -> Result<Arc<ShownHead>, Rejection> {
     let publisher = PublisherName::parse(publisher).map_err(|_| Rejection::not_found("such publisher"))?;
-    let head = registry.head(&Origin::of_publisher(&publisher)).ok_or_else(|| {
-        Rejection::new(ProblemType::UnknownLog, format!("this registry does not hold the log of {publisher}"))
-    })?;
-    Ok((publisher, head))
+    registry.head(&Origin::of_publisher(&publisher)).ok_or_else(|| {
+        let what = format!("this registry does not hold the log of {publisher}");
+        Rejection::new(ProblemType::UnknownLog, what)
+    })
 }
 
-/// `/commons/{checkpoint,tile/…}`
-///
-/// # Errors
-/// [`Rejection`].
-pub async fn commons(State(registry): Shared, Path(rest): Path<String>) -> Result<Response, Rejection> {
+fn commons_head(registry: &Registry) -> Result<Arc<ShownHead>, Rejection> {
     let origin = registry.commons().commons.as_ref().map(brick_trust::Commons::origin);
-    let head = origin.and_then(|origin| registry.head(&origin)).ok_or_else(|| {
+    origin.and_then(|origin| registry.head(&origin)).ok_or_else(|| {
         Rejection::new(ProblemType::UnknownLog, "this registry does not hold the commons log yet")
-    })?;
-    log_file(&registry, &head, &rest).await
+    })
 }
 
-/// `/logs/<publisher>/{checkpoint,snapshot,tile/…}`
+/// `/commons/checkpoint`
 ///
 /// # Errors
 /// [`Rejection`].
-pub async fn log(
-    State(registry): Shared,
-    Path((publisher, rest)): Path<(String, String)>,
-) -> Result<Response, Rejection> {
-    let (_, head) = publisher_head(&registry, &publisher)?;
-    if rest == "snapshot" {
-        return Ok(plain(TEXT, HEAD_CACHE, snapshot_proof(&registry, &head).await?.to_string()));
-    }
-    log_file(&registry, &head, &rest).await
+pub async fn commons_checkpoint(State(registry): Shared) -> Result<Response, Rejection> {
+    Ok(plain(TEXT, HEAD_CACHE, commons_head(&registry)?.shown.clone()))
 }
 
-async fn log_file(registry: &Registry, head: &ShownHead, path: &str) -> Result<Response, Rejection> {
-    if path == "checkpoint" {
-        return Ok(plain(TEXT, HEAD_CACHE, head.shown.clone()));
-    }
-    if let Ok(tile) = TileId::parse(path) {
+/// `/commons/tile/…`
+///
+/// # Errors
+/// [`Rejection`].
+pub async fn commons_tile(State(registry): Shared, Path(tile): Path<String>) -> Result<Response, Rejection> {
+    log_file(&registry, &*commons_head(&registry)?, &tile).await
+}
+
+/// `/logs/<publisher>/checkpoint`
+///
+/// # Errors
+/// [`Rejection`].
+pub async fn checkpoint(
+    State(registry): Shared,
+    Path(publisher): Path<String>,
+) -> Result<Response, Rejection> {
+    Ok(plain(TEXT, HEAD_CACHE, publisher_head(&registry, &publisher)?.shown.clone()))
+}
+
+/// `/logs/<publisher>/snapshot`
+///
+/// # Errors
+/// [`Rejection`].
+pub async fn snapshot(State(registry): Shared, Path(publisher): Path<String>) -> Result<Response, Rejection> {
+    let head = publisher_head(&registry, &publisher)?;
+    Ok(plain(TEXT, HEAD_CACHE, snapshot_proof(&registry, &head).await?.to_string()))
+}
+
+/// `/logs/<publisher>/tile/…`
+///
+/// # Errors
+/// [`Rejection`].
+pub async fn tile(
+    State(registry): Shared,
+    Path((publisher, tile)): Path<(String, String)>,
+) -> Result<Response, Rejection> {
+    log_file(&registry, &*publisher_head(&registry, &publisher)?, &tile).await
+}
+
+async fn log_file(registry: &Registry, head: &ShownHead, rest: &str) -> Result<Response, Rejection> {
+    let path = format!("tile/{rest}");
+    if let Ok(tile) = TileId::parse(&path) {
         return tile_file(registry, head, tile).await;
     }
-    match BundleId::parse(path) {
+    match BundleId::parse(&path) {
         Ok(bundle) => bundle_file(registry, head, bundle).await,
         Err(_) => Err(Rejection::not_found("such file of the log")),
     }
@@ -122,69 +152,75 @@ pub async fn index(
     Path((publisher, file)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    let (_, head) = publisher_head(&registry, &publisher)?;
+    as_shown(|| index_file(&registry, &publisher, &file, &headers)).await
+}
+
+async fn index_file(
+    registry: &Registry,
+    publisher: &str,
+    file: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Rejection> {
+    let head = publisher_head(registry, publisher)?;
     let brick = |name: &str| BrickName::parse(name).map_err(|_| Rejection::not_found("such brick"));
     if let Some(name) = file.strip_suffix(".jsonl.proof") {
-        let proof = index_proof(&registry, &head, &brick(name)?).await?;
+        let proof = index_proof(registry, &head, &brick(name)?).await?;
         return Ok(plain(TEXT, HEAD_CACHE, proof.to_string()));
     }
     let name = file.strip_suffix(".jsonl").ok_or_else(|| Rejection::not_found("such file of the index"))?;
     let found = registry.store.index_file(head.id, &brick(name)?, head.shown_size).await?;
     let Some((bytes, sha256)) = found else { return Err(Rejection::not_found("such brick")) };
     let etag = format!("\"{sha256}\"");
-    let mut response = if none_match(&headers, &etag) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        plain(JSON_LINES, INDEX_CACHE, bytes)
-    };
-    set_etag(&mut response, &etag);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(INDEX_CACHE));
+    if none_match(headers, &etag) {
+        return Ok(not_modified(&etag, INDEX_CACHE));
+    }
+    let mut response = plain(JSON_LINES, INDEX_CACHE, bytes);
+    set(&mut response, header::ETAG, &etag);
     Ok(response)
 }
 
-fn none_match(headers: &HeaderMap, etag: &str) -> bool {
-    headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|candidate| candidate.trim().trim_start_matches("W/") == etag || candidate.trim() == "*")
+/// Publisher, brick and version, as they stand in a path.
+type ReleasePath = Path<(String, String, String)>;
+
+async fn release_row(
+    registry: &Registry,
+    (publisher, brick, version): &(String, String, String),
+) -> Result<(Arc<ShownHead>, ReleaseRow), Rejection> {
+    let head = publisher_head(registry, publisher)?;
+    let nothing = || Rejection::not_found("such release");
+    let brick = BrickName::parse(brick).map_err(|_| nothing())?;
+    let version = Version::parse(version).map_err(|_| nothing())?;
+    let row = registry.store.release(head.id, &brick, &version, head.shown_size).await?;
+    Ok((head, row.ok_or_else(nothing)?))
 }
 
-fn set_etag(response: &mut Response, etag: &str) {
-    if let Ok(value) = HeaderValue::from_str(etag) {
-        response.headers_mut().insert(header::ETAG, value);
-    }
-}
-
-/// `/bricks/<publisher>/<brick>/<version>/{archive,proof}`
+/// `/bricks/<publisher>/<brick>/<version>/archive`
 ///
 /// # Errors
 /// [`Rejection`].
-pub async fn release(
+pub async fn archive(
     State(registry): Shared,
-    Path((publisher, brick, version, what)): Path<(String, String, String, String)>,
+    Path(release): ReleasePath,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    let (_, head) = publisher_head(&registry, &publisher)?;
-    let nothing = || Rejection::not_found("such release");
-    let brick = BrickName::parse(&brick).map_err(|_| nothing())?;
-    let version = Version::parse(&version).map_err(|_| nothing())?;
-    let row =
-        registry.store.release(head.id, &brick, &version, head.shown_size).await?.ok_or_else(nothing)?;
-    match what.as_str() {
-        "proof" => {
-            let proof = leaf_proof(&registry, &head, row.entry, head.shown_size, &head.shown).await?;
-            Ok(plain(TEXT, HEAD_CACHE, proof.to_string()))
-        }
-        "archive" => {
-            let lines = brick_schemas::index_line::parse_index_file(row.line.as_bytes())
-                .map_err(|_| Rejection::new(ProblemType::Internal, "the stored index line is damaged"))?;
-            let line = lines.first().ok_or_else(nothing)?;
-            blob_file(&registry, &line.cksum, ARCHIVE, &headers).await
-        }
-        _ => Err(Rejection::not_found("such file of a release")),
-    }
+    let (_, row) = as_shown(|| release_row(&registry, &release)).await?;
+    let damaged = || Rejection::new(ProblemType::Internal, "the stored index line is damaged");
+    let lines = brick_schemas::index_line::parse_index_file(row.line.as_bytes()).map_err(|_| damaged())?;
+    let line = lines.first().ok_or_else(damaged)?;
+    blob_file(&registry, &line.cksum, ARCHIVE, &headers).await
+}
+
+/// `/bricks/<publisher>/<brick>/<version>/proof`
+///
+/// # Errors
+/// [`Rejection`].
+pub async fn release_proof(
+    State(registry): Shared,
+    Path(release): ReleasePath,
+) -> Result<Response, Rejection> {
+    let (head, row) = as_shown(|| release_row(&registry, &release)).await?;
+    let proof = leaf_proof(&registry, &head, row.entry, head.shown_size, &head.shown).await?;
+    Ok(plain(TEXT, HEAD_CACHE, proof.to_string()))
 }
 
 /// `/blobs/sha256/<hex>`
@@ -193,88 +229,11 @@ pub async fn release(
 /// [`Rejection`].
 pub async fn blob(
     State(registry): Shared,
-    Path(hex): Path<String>,
+    Path(sha256): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    let sha256 = Digest::parse(&hex).map_err(|_| Rejection::not_found("such blob"))?;
+    let sha256 = Digest::parse(&sha256).map_err(|_| Rejection::not_found("such blob"))?;
     blob_file(&registry, &sha256, BYTES, &headers).await
-}
-
-async fn blob_file(
-    registry: &Registry,
-    sha256: &Digest,
-    content_type: &'static str,
-    headers: &HeaderMap,
-) -> Result<Response, Rejection> {
-    use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-    let etag = format!("\"{sha256}\"");
-    if none_match(headers, &etag) && registry.store.has_blob(sha256).await {
-        let mut response = StatusCode::NOT_MODIFIED.into_response();
-        set_etag(&mut response, &etag);
-        return Ok(response);
-    }
-    let unreadable = |err: &dyn std::error::Error| {
-        tracing::error!(err = %crate::problem::chain(err), "a blob cannot be read");
-        Rejection::new(ProblemType::Internal, "the blob cannot be read")
-    };
-    let opened = registry.store.open_blob(sha256).await.map_err(|err| unreadable(&err))?;
-    let Some((mut file, bytes)) = opened else { return Err(Rejection::not_found("such blob here")) };
-    let mut response = match range(headers, bytes) {
-        Range::Whole => plain(content_type, IMMUTABLE, Body::from_stream(ReaderStream::new(file))),
-        Range::Part { first, last } => {
-            file.seek(std::io::SeekFrom::Start(first)).await.map_err(|err| unreadable(&err))?;
-            let part = ReaderStream::new(file.take(last - first + 1));
-            let mut response = plain(content_type, IMMUTABLE, Body::from_stream(part));
-            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            set(&mut response, header::CONTENT_RANGE, &format!("bytes {first}-{last}/{bytes}"));
-            set(&mut response, header::CONTENT_LENGTH, &(last - first + 1).to_string());
-            response
-        }
-        Range::Impossible => {
-            let mut response =
-                Rejection::new(ProblemType::Malformed, "the range lies outside the blob").into_response();
-            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
-            set(&mut response, header::CONTENT_RANGE, &format!("bytes */{bytes}"));
-            return Ok(response);
-        }
-    };
-    if response.status() == StatusCode::OK {
-        set(&mut response, header::CONTENT_LENGTH, &bytes.to_string());
-    }
-    set_etag(&mut response, &etag);
-    set(&mut response, header::ACCEPT_RANGES, "bytes");
-    Ok(response)
-}
-
-fn set(response: &mut Response, name: header::HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
-}
-
-/// What of a blob is asked for. Source: RFC 9110 §14; one range only, several are answered with the whole.
-enum Range {
-    Whole,
-    Part { first: u64, last: u64 },
-    Impossible,
-}
-
-fn range(headers: &HeaderMap, bytes: u64) -> Range {
-    let asked = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
-    let Some((first, last)) =
-        asked.and_then(|value| value.strip_prefix("bytes=")).and_then(|value| value.split_once('-'))
-    else {
-        return Range::Whole;
-    };
-    let (first, last) = match (first.parse::<u64>(), last.parse::<u64>()) {
-        (Ok(first), Ok(last)) if first <= last => (first, last.min(bytes.saturating_sub(1))),
-        (Ok(first), Err(_)) if last.is_empty() => (first, bytes.saturating_sub(1)),
-        (Err(_), Ok(suffix)) if first.is_empty() && suffix > 0 => {
-            (bytes.saturating_sub(suffix), bytes.saturating_sub(1))
-        }
-        _ => return Range::Whole,
-    };
-    if first >= bytes { Range::Impossible } else { Range::Part { first, last } }
 }
 
 /// `/witness/<hex>/checkpoint`: what this registry cosigned last.
@@ -283,14 +242,13 @@ fn range(headers: &HeaderMap, bytes: u64) -> Range {
 /// [`Rejection`].
 pub async fn witness_checkpoint(
     State(registry): Shared,
-    Path(hex): Path<String>,
+    Path(log): Path<String>,
 ) -> Result<Response, Rejection> {
     for (origin, _) in registry.heads() {
-        if log_id(&Registry::log_key_name(&origin)) == hex {
-            let state = registry.store.witness_state(&origin).await.map_err(Rejection::from)?;
-            if let Some(state) = state {
-                return Ok(plain(TEXT, HEAD_CACHE, state.note));
-            }
+        if log_id(&Registry::log_key_name(&origin)) == log
+            && let Some(state) = registry.store.witness_state(&origin).await?
+        {
+            return Ok(plain(TEXT, HEAD_CACHE, state.note));
         }
     }
     Err(Rejection::not_found("head that this registry has cosigned for that log"))

@@ -1,24 +1,32 @@
 //! What does a running registry hold? Its store, the folded commons, the heads that it shows, and who wakes whom.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use brick_index::projection::Projection;
 use brick_schemas::predicate::Registry as RegistryRecord;
 use brick_schemas::{Digest, Origin, PublisherName};
-use brick_store::{Log, LogId, Store, StoreOptions};
+use brick_store::{CreateLogError, Log, LogId, Store, StoreOptions};
 use brick_tlog::hash::{Hash, leaf_hash};
 use brick_tlog::note::{Algorithm, KeyName, Vkey};
 use brick_tlog::tree::Tree;
 use brick_trust::{Commons, HeadRules, Pin, Refused};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc};
 
+use crate::closed::ClosedLogs;
+use crate::counts::KeptCounts;
+use crate::metrics::Metrics;
+use crate::peer_clients::PeerClients;
+use crate::problem::Rejection;
 use crate::sequencer::Submission;
 use crate::settings::{Peer, Settings};
+use crate::texts::KeptTexts;
 
 /// Entries that wait for the sequencer, at most; beyond, publishers are told to come back.
 pub const MAX_QUEUE: usize = 1_024;
+/// Wakes that followers may have to catch up with; whoever falls behind looks once for all of them.
+const MAX_WAKES: usize = 64;
 /// Leaves read from the store at a time.
 const READ_CHUNK: u64 = 256;
 
@@ -38,12 +46,44 @@ pub struct Registry {
     pub projected: Notify,
     /// Wakes whoever asks witnesses.
     pub ask_witnesses: Notify,
-    /// Wakes the followers of peers.
+    /// Wakes the followers of all peers.
     pub follow: Notify,
+    /// Wakes the follower of one peer.
+    pub(crate) follow_one: broadcast::Sender<Wake>,
     /// Wakes whoever waits for a log to move.
     pub moved: Notify,
-    /// Logs whose git files are behind, by how far git is.
-    pub(crate) unprojected: Mutex<BTreeMap<Origin, ()>>,
+    /// What operators measure.
+    pub metrics: Metrics,
+    /// Held for reading while an upload is received, so that no blob is swept away under it.
+    pub uploads: tokio::sync::RwLock<()>,
+    pub(crate) closed: ClosedLogs,
+    pub(crate) peer_clients: PeerClients,
+    pub(crate) kept_counts: KeptCounts,
+    pub(crate) kept_texts: KeptTexts,
+    /// Logs whose git files are behind.
+    pub(crate) unprojected: Mutex<BTreeSet<Origin>>,
+}
+
+/// Whom to follow now.
+#[derive(Clone, Debug)]
+pub(crate) enum Wake {
+    /// Everybody.
+    All,
+    /// A registry, by its name and its addresses.
+    One(Arc<RegistryRecord>),
+}
+
+impl Wake {
+    /// Whether it means `peer`.
+    pub(crate) fn is_for(&self, peer: &Peer) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(record) => {
+                let is_its = |url: &String| peer.url.as_deref() == Some(url.trim_end_matches('/'));
+                record.id.as_str() == peer.name || record.urls.iter().any(is_its)
+            }
+        }
+    }
 }
 
 /// The commons log, folded, with its tree.
@@ -117,7 +157,11 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError`]; a log that does not add up stops the start.
-    pub async fn open(settings: Settings) -> Result<(Arc<Self>, mpsc::Receiver<Submission>), RegistryError> {
+    pub async fn open(
+        mut settings: Settings,
+    ) -> Result<(Arc<Self>, mpsc::Receiver<Submission>), RegistryError> {
+        // Programs that are started in folders of their own are told paths in it.
+        settings.data = std::path::absolute(&settings.data).map_err(RegistryError::store)?;
         let store =
             Store::open(&settings.data, StoreOptions::default()).await.map_err(RegistryError::store)?;
         let git = settings.data.join("commons.git");
@@ -135,8 +179,15 @@ impl Registry {
             projected: Notify::new(),
             ask_witnesses: Notify::new(),
             follow: Notify::new(),
+            follow_one: broadcast::channel(MAX_WAKES).0,
             moved: Notify::new(),
-            unprojected: Mutex::new(BTreeMap::new()),
+            metrics: Metrics::default(),
+            uploads: tokio::sync::RwLock::new(()),
+            closed: ClosedLogs::default(),
+            peer_clients: PeerClients::default(),
+            kept_counts: KeptCounts::default(),
+            kept_texts: KeptTexts::default(),
+            unprojected: Mutex::new(BTreeSet::new()),
         });
         registry.load_commons().await?;
         let logs = registry.store.logs().await.map_err(RegistryError::store)?;
@@ -199,7 +250,7 @@ impl Registry {
 
     /// Notes that git is behind on a log, and wakes the projection.
     pub fn mark_unprojected(&self, origin: &Origin) {
-        self.unprojected.lock().unwrap_or_else(PoisonError::into_inner).insert(origin.clone(), ());
+        self.unprojected.lock().unwrap_or_else(PoisonError::into_inner).insert(origin.clone());
         self.projected.notify_one();
     }
 
@@ -253,6 +304,78 @@ impl Registry {
     pub fn registry_records(&self) -> Vec<RegistryRecord> {
         let state = self.commons();
         state.commons.iter().flat_map(Commons::registries).cloned().collect()
+    }
+
+    /// The record of the registry that hosts a log.
+    pub fn home_of(&self, origin: &Origin) -> Option<RegistryRecord> {
+        let state = self.commons();
+        let commons = state.commons.as_ref()?;
+        if *origin == commons.origin() {
+            return commons.commons_host().cloned();
+        }
+        commons.registry(&commons.publisher(&origin.domain())?.home).cloned()
+    }
+
+    /// Has the home of a log followed now.
+    pub fn follow_home(&self, origin: &Origin) {
+        if let Some(home) = self.home_of(origin) {
+            // Nobody listens while the registry starts or stops.
+            let _ = self.follow_one.send(Wake::One(Arc::new(home)));
+        }
+    }
+
+    /// The refusal of an entry for a log that another registry moves, or nobody.
+    pub fn not_hosted(&self, origin: &Origin) -> Rejection {
+        match self.home_of(origin) {
+            Some(home) if home.id == self.settings.id => {
+                Rejection::busy(&format!("{origin} is about to be opened here; send the entry again"))
+            }
+            Some(home) => {
+                let urls = home.urls.first().map(|url| format!(" at {url}")).unwrap_or_default();
+                Rejection::not_hosted(origin.as_str(), &format!("{}{urls}", home.id))
+            }
+            None => Rejection::not_hosted(origin.as_str(), "which the records do not name"),
+        }
+    }
+
+    /// The stored log of a publisher or of the commons, made if it is not there.
+    ///
+    /// # Errors
+    /// [`RegistryError`], also where the commons does not know the log.
+    pub async fn log_of(
+        &self,
+        origin: &Origin,
+        publisher: Option<&PublisherName>,
+    ) -> Result<Log, RegistryError> {
+        let vkey = self.rules(publisher)?.log;
+        self.log_with(origin, publisher, &vkey).await
+    }
+
+    /// The stored log of that origin, made if it is not there: hosted if this registry's key is the log's.
+    ///
+    /// - `vkey`: the log's key by its record or root.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub async fn log_with(
+        &self,
+        origin: &Origin,
+        publisher: Option<&PublisherName>,
+        vkey: &Vkey,
+    ) -> Result<Log, RegistryError> {
+        if let Some(log) = self.stored_log(origin).await? {
+            return Ok(log);
+        }
+        let hosted = *vkey == self.hosted_vkey(origin);
+        match self.store.create_log(origin, &vkey.to_string(), publisher, hosted).await {
+            Ok(log) => Ok(log),
+            // Two peers brought the same new log at once.
+            Err(CreateLogError::Exists { .. }) => {
+                let log = self.stored_log(origin).await?;
+                log.ok_or_else(|| RegistryError::store(std::io::Error::other("a log just made is not there")))
+            }
+            Err(err) => Err(RegistryError::store(err)),
+        }
     }
 
     /// A stored log by its origin.

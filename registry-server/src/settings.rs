@@ -1,9 +1,10 @@
 //! What must a registry be told to run? The resolved form: keys read, addresses parsed.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use brick_schemas::registry_config::{DEFAULT_SYNC_INTERVAL_S, RegistryLimits};
 use brick_schemas::{Digest, PublisherName};
 use ed25519_dalek::SigningKey;
 
@@ -16,6 +17,8 @@ pub struct Settings {
     pub id: PublisherName,
     /// Who runs it.
     pub operator: PublisherName,
+    /// The heading of its pages.
+    pub title: String,
     /// SHA-256 of the commons' first root: the one thing that is believed without proof.
     pub root_sha256: Digest,
     /// Signs the logs that it hosts.
@@ -28,8 +31,78 @@ pub struct Settings {
     pub peers: Vec<Peer>,
     /// Time between two rounds of following.
     pub sync_interval: Duration,
-    /// Bytes of one archive, at most.
-    pub archive_limit: u64,
+    /// Bounds on what is newly published here.
+    pub limits: RegistryLimits,
+    /// How long it waits for others.
+    pub patience: Patience,
+}
+
+/// How long a registry waits for others before it goes on without them.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the header of a request, from the first byte or the end of the request before.
+    pub header: Duration,
+    /// For the next bytes of a body, either way, and of a connection without a request under way.
+    pub idle: Duration,
+    /// From then on a body must have come at [`MIN_BODY_RATE`](crate::slow::MIN_BODY_RATE) since its beginning.
+    pub body_grace: Duration,
+    /// For one request as a whole.
+    pub request: Duration,
+    /// For open requests when the registry stops.
+    pub stop: Duration,
+    /// For all peers to say, at start, how far they have seen the logs that are hosted here.
+    pub own_heads: Duration,
+    /// For one `git fetch`.
+    pub fetch: Duration,
+    /// Between two commits to the git repository.
+    pub between_commits: Duration,
+    /// Before a blob that no entry names is removed.
+    pub orphan: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            body_grace: Duration::from_secs(10),
+            request: Duration::from_secs(300),
+            stop: Duration::from_secs(20),
+            own_heads: Duration::from_secs(5),
+            fetch: Duration::from_secs(600),
+            between_commits: Duration::from_secs(1),
+            orphan: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+impl Settings {
+    /// A registry that listens on a free port of loopback, follows nobody by configuration, and has the usual bounds.
+    ///
+    /// - `root_sha256`: SHA-256 of the commons' first root's payload.
+    pub fn new(
+        data: PathBuf,
+        id: PublisherName,
+        operator: PublisherName,
+        root_sha256: Digest,
+        log_key: SigningKey,
+        witness_key: SigningKey,
+    ) -> Self {
+        Self {
+            data,
+            title: id.to_string(),
+            id,
+            operator,
+            root_sha256,
+            log_key,
+            witness_key,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            peers: Vec::new(),
+            sync_interval: Duration::from_secs(DEFAULT_SYNC_INTERVAL_S),
+            limits: RegistryLimits::default(),
+            patience: Patience::default(),
+        }
+    }
 }
 
 /// A registry to follow.

@@ -1,30 +1,30 @@
-//! What do the peers have that is new? Fetched through git, checked as if it came from an enemy, then stored.
+//! Who is followed, and when? Every peer by a task of its own: a slow or broken one stops nobody else.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use brick_index::audit::check_leaves;
 use brick_index::follow::{FollowError, Follower, View};
-use brick_index::layout;
-use brick_index::replay::{Before, CheckedLeaf, Segment, replay, touches};
-use brick_schemas::predicate::{Predicate, Release};
-use brick_schemas::{Blob, Digest, Origin, PublisherName};
-use brick_store::{LeafKind, LeafRow, LogStep, SyncState};
-use brick_tlog::checkpoint::Checkpoint;
-use brick_tlog::hash::Hash;
-use brick_tlog::note::Note;
-use brick_trust::{Commons, Head, Pin, Refused, Step, open_head};
+use brick_schemas::Digest;
+use brick_schemas::Origin;
+use brick_store::SyncState;
+use brick_trust::{Commons, Refused};
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::broadcast;
 
-use crate::log_tail::LogTail;
-use crate::nodes::Nodes;
-use crate::problem::chain;
-use crate::receive::check_archive;
-use crate::registry::{CommonsState, Registry, RegistryError, digest, now};
-use crate::sequencer::{fill_step, load_touched, stored_bucket_nodes};
+use crate::crew::{Crew, back_off, jittered};
+use crate::git_process::GitProcess;
+use crate::mirroring::Mirroring;
+use crate::problem::{chain, said};
+use crate::registry::{Registry, RegistryError, Wake, now};
 use crate::settings::Peer;
+use crate::sync_status::kept_reason;
 
-/// Leaves taken from a peer in one step of one log, at most.
-const MAX_LEAVES: u64 = 1 << 22;
+/// Between two rounds of one peer at least, however often somebody asks for one.
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+/// Between two rounds of a peer that cannot be followed, at most.
+const MAX_PAUSE: Duration = Duration::from_secs(300);
+/// Bytes of git's last words that are read.
+const MAX_WORDS: u64 = 4_096;
 
 /// Why a log could not be brought forward.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,14 @@ pub enum SyncError {
     /// The peer's repository cannot be fetched or read.
     #[error(transparent)]
     Follow(#[from] FollowError),
+    /// It took too long.
+    #[error("git fetch of {url} was stopped after {} s", limit.as_secs())]
+    Slow {
+        /// The address.
+        url: String,
+        /// The bound.
+        limit: Duration,
+    },
     /// What it says was refused.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -40,98 +48,201 @@ pub enum SyncError {
     Registry(#[from] RegistryError),
 }
 
+impl SyncError {
+    /// Whether the same bytes would be refused again: nothing but what was checked had a part in it.
+    fn is_settled(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Registry(RegistryError::Refused(_)))
+    }
+
+    /// The reason in words, its step first where there is one, as `/api/v1/sync` shows it.
+    fn kept(&self) -> String {
+        match self {
+            Self::Refused(refused) | Self::Registry(RegistryError::Refused(refused)) => {
+                kept_reason(refused, None)
+            }
+            other => chain(other),
+        }
+    }
+}
+
 /// Follows the peers for as long as the registry runs: at every interval, and when somebody asks.
 pub async fn run(registry: Arc<Registry>) {
+    let mirroring = Arc::new(Mirroring::default());
+    let mut crew = Crew::default();
     loop {
-        round(&registry).await;
+        let wanted = registry.peers().into_iter().map(|peer| (peer.git.clone(), peer)).collect();
+        let gone = crew.keep(wanted, |peer| {
+            let follower =
+                PeerTask { registry: registry.clone(), mirroring: mirroring.clone(), peer, done: None };
+            follower.follow_on(registry.follow_one.subscribe())
+        });
+        forget(&registry, &gone).await;
         tokio::select! {
-            () = registry.follow.notified() => {}
+            () = registry.follow.notified() => {
+                let _ = registry.follow_one.send(Wake::All);
+            }
+            // Who is to be followed changes with the commons.
             () = tokio::time::sleep(registry.settings.sync_interval) => {}
         }
     }
 }
 
-/// One round: every peer once, then cosignatures, then missing blobs.
-pub async fn round(registry: &Arc<Registry>) {
-    for peer in registry.peers() {
-        let state = match follow(registry, &peer).await {
-            Ok(()) => SyncState::Followed,
-            Err(err) => {
-                tracing::warn!(peer = peer.name, err = &err as &dyn std::error::Error, "cannot follow");
-                SyncState::Failed { why: explain(&err) }
-            }
-        };
-        note_state(registry, &peer, None, &state).await;
+/// Drops what is known of peers that are followed no more.
+async fn forget(registry: &Registry, gone: &[String]) {
+    if gone.is_empty() {
+        return;
     }
-    if let Err(err) = registry.cosign_mirrored().await {
-        tracing::warn!(err = &err as &dyn std::error::Error, "cannot cosign");
-    }
-    crate::blobs::fetch_missing(registry).await;
-}
-
-async fn note_state(registry: &Registry, peer: &Peer, log: Option<&Origin>, state: &SyncState) {
-    if let Err(err) = registry.store.put_sync(&peer.name, log, state, now()).await {
-        tracing::warn!(err = &err as &dyn std::error::Error, "cannot note how following went");
-    }
-}
-
-/// The reason in words, its step first where there is one, as `/api/v1/sync` shows it.
-fn explain(err: &SyncError) -> String {
-    match err {
-        SyncError::Refused(refused) | SyncError::Registry(RegistryError::Refused(refused)) => {
-            format!("{}|{}", refused.step, chain(refused))
+    let followed: Vec<String> = registry.peers().into_iter().map(|peer| peer.name).collect();
+    let Ok(rows) = registry.store.sync_states().await else { return };
+    for row in rows {
+        // What was refused is public for good, whoever sent it; only the state of a peer as such goes.
+        if !followed.contains(&row.peer) && row.state == SyncState::Followed {
+            let _ = registry.store.forget_sync(&row.peer).await;
         }
-        other => chain(other),
     }
 }
 
-async fn follow(registry: &Arc<Registry>, peer: &Peer) -> Result<(), SyncError> {
-    let path = registry.settings.data.join("peers").join(format!("{}.git", Digest::of(peer.git.as_bytes())));
-    let url = peer.git.clone();
-    let follower = tokio::task::spawn_blocking(move || -> Result<Follower, FollowError> {
-        let follower = Follower::open(&path, &url)?;
-        follower.fetch()?;
-        Ok(follower)
-    })
-    .await
-    .expect("fetching does not panic")?;
-    let Some(publishers) = in_view(&follower, |view| view.publishers()).await? else { return Ok(()) };
-    // The commons first: the records in it say whose entries count.
-    let commons = commons_origin(registry);
-    let state = outcome(sync_commons(registry, &follower).await);
-    if let Some(origin) = commons_origin(registry).or(commons) {
-        note_state(registry, peer, Some(&origin), &state).await;
+/// Following one peer.
+struct PeerTask {
+    registry: Arc<Registry>,
+    mirroring: Arc<Mirroring>,
+    peer: Peer,
+    /// The peer's tree, and the size of the commons log here, of which nothing more can come.
+    done: Option<(String, u64)>,
+}
+
+impl PeerTask {
+    async fn follow_on(mut self, mut woken: broadcast::Receiver<Wake>) {
+        let interval = self.registry.settings.sync_interval;
+        let mut failures = 0;
+        loop {
+            woken = woken.resubscribe();
+            let outcome = self.round().await;
+            let state = match &outcome {
+                Ok(()) => SyncState::Followed,
+                Err(err) => {
+                    tracing::warn!(peer = self.peer.name, why = %said(err), "cannot follow");
+                    self.registry.metrics.failed_rounds.inc();
+                    SyncState::Failed { why: err.kept() }
+                }
+            };
+            self.note(None, &state).await;
+            failures = if outcome.is_ok() { 0 } else { failures + 1 };
+            if failures > 0 {
+                tokio::time::sleep(back_off(interval, failures, MAX_PAUSE.max(interval))).await;
+                continue;
+            }
+            tokio::time::sleep(MIN_PAUSE).await;
+            tokio::select! {
+                () = tokio::time::sleep(jittered(interval)) => {}
+                () = meant(&mut woken, &self.peer) => {}
+            }
+        }
     }
-    if let SyncState::Failed { why } = state {
-        tracing::warn!(peer = peer.name, why, "the commons log was not taken");
-        if commons_origin(registry).is_none() {
+
+    async fn note(&self, log: Option<&Origin>, state: &SyncState) {
+        if let Err(err) = self.registry.store.put_sync(&self.peer.name, log, state, now()).await {
+            tracing::warn!(why = %said(&err), "cannot note how following went");
+        }
+    }
+
+    /// One round: fetch, the commons log, then every publisher's.
+    async fn round(&mut self) -> Result<(), SyncError> {
+        let follower = self.fetch().await?;
+        let Some((tree, publishers)) =
+            in_view(&follower, |view| Ok((view.tree_id(), view.publishers()?))).await?
+        else {
+            return Ok(());
+        };
+        let registry = self.registry.clone();
+        if self.done.as_ref().is_some_and(|(done, size)| *done == tree && *size == commons_size(&registry)) {
             return Ok(());
         }
-    }
-    for publisher in publishers {
-        let origin = Origin::of_publisher(&publisher);
-        let state = outcome(sync_publisher(registry, peer, &follower, &publisher).await);
-        if let SyncState::Failed { why } = &state {
-            tracing::warn!(peer = peer.name, %origin, why, "a log was not taken");
+        let mut is_settled = true;
+        // The commons first: the records in it say whose entries count.
+        let outcome = self.mirroring.sync_commons(&registry, &self.peer, &follower).await;
+        is_settled &= outcome.as_ref().err().is_none_or(SyncError::is_settled);
+        if let Err(err) = &outcome {
+            tracing::warn!(peer = self.peer.name, why = %said(err), "the commons log was not taken");
         }
-        note_state(registry, peer, Some(&origin), &state).await;
+        let Some(commons) = commons_origin(&registry) else {
+            // Until there is a commons nothing else can be checked, and nothing says which log was refused.
+            return outcome;
+        };
+        self.note(Some(&commons), &state_of(&outcome)).await;
+        let size = commons_size(&registry);
+        for publisher in publishers {
+            let origin = Origin::of_publisher(&publisher);
+            let outcome = self.mirroring.sync_publisher(&registry, &self.peer, &follower, &publisher).await;
+            is_settled &= outcome.as_ref().err().is_none_or(SyncError::is_settled);
+            if let Err(err) = &outcome {
+                tracing::warn!(peer = self.peer.name, %origin, why = %said(err), "a log was not taken");
+            }
+            self.note(Some(&origin), &state_of(&outcome)).await;
+        }
+        self.done = is_settled.then_some((tree, size));
+        Ok(())
     }
-    Ok(())
+
+    /// Brings the copy of the peer's repository forward. A fetch that takes too long is killed, its helpers with it.
+    async fn fetch(&self) -> Result<Follower, SyncError> {
+        let name = format!("{}.git", Digest::of(self.peer.git.as_bytes()));
+        let path = self.registry.settings.data.join("peers").join(name);
+        let url = self.peer.git.clone();
+        let follower = tokio::task::spawn_blocking(move || Follower::open(&path, &url))
+            .await
+            .expect("opening a repository does not panic")?;
+        let mut git = GitProcess::start(follower.fetch_command()).map_err(FollowError::Start)?;
+        let stderr = git.child.stderr.take();
+        let run = async {
+            let mut words = Vec::new();
+            if let Some(stderr) = stderr {
+                let _ = stderr.take(MAX_WORDS).read_to_end(&mut words).await;
+            }
+            git.child.wait().await.map(|status| (status, words))
+        };
+        let limit = self.registry.settings.patience.fetch;
+        let ended = tokio::time::timeout(limit, run).await;
+        let slow = |_| SyncError::Slow { url: self.peer.git.clone(), limit };
+        let (status, words) = ended.map_err(slow)?.map_err(FollowError::Start)?;
+        match status.success() {
+            true => Ok(follower),
+            false => Err(follower.fetch_error(&words).into()),
+        }
+    }
 }
 
-fn outcome(result: Result<(), SyncError>) -> SyncState {
-    match result {
+/// Waits until somebody wants `peer` followed.
+async fn meant(woken: &mut broadcast::Receiver<Wake>, peer: &Peer) {
+    use broadcast::error::RecvError;
+    loop {
+        match woken.recv().await {
+            Ok(wake) if !wake.is_for(peer) => {}
+            Ok(_) | Err(RecvError::Lagged(_)) => return,
+            // The registry is going down, and this task with it.
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+fn state_of(outcome: &Result<(), SyncError>) -> SyncState {
+    match outcome {
         Ok(()) => SyncState::Followed,
-        Err(err) => SyncState::Failed { why: explain(&err) },
+        Err(err) => SyncState::Failed { why: err.kept() },
     }
 }
 
-fn commons_origin(registry: &Registry) -> Option<Origin> {
+/// The commons log's origin, once it is here.
+pub(crate) fn commons_origin(registry: &Registry) -> Option<Origin> {
     registry.commons().commons.as_ref().map(Commons::origin)
 }
 
+fn commons_size(registry: &Registry) -> u64 {
+    registry.commons().commons.as_ref().map_or(0, Commons::size)
+}
+
 /// Reads from the peer's repository on a thread of its own; `None` where it has no commit yet.
-async fn in_view<T: Send + 'static>(
+pub(crate) async fn in_view<T: Send + 'static>(
     follower: &Follower,
     read: impl FnOnce(&View) -> Result<T, FollowError> + Send + 'static,
 ) -> Result<Option<T>, FollowError> {
@@ -142,341 +253,4 @@ async fn in_view<T: Send + 'static>(
     })
     .await
     .expect("reading a repository does not panic")
-}
-
-/// The head of a folder and how large it says the log is; nothing of it is believed yet.
-fn claimed(note: &[u8], folder: &str) -> Result<Checkpoint, Refused> {
-    let malformed = |err| Refused::caused(Step::Checkpoint, format!("the head in {folder}"), err);
-    let parsed = Note::parse(note).map_err(malformed)?;
-    Checkpoint::parse(&parsed.text)
-        .map_err(|err| Refused::caused(Step::Checkpoint, format!("the head in {folder}"), err))
-}
-
-async fn sync_commons(registry: &Arc<Registry>, follower: &Follower) -> Result<(), SyncError> {
-    let log = match commons_origin(registry) {
-        Some(origin) => registry.stored_log(&origin).await?,
-        None => None,
-    };
-    let hosted = log.as_ref().is_some_and(|log| log.hosted);
-    let from = log.as_ref().map_or(0, |log| log.size);
-    let read = move |view: &View| {
-        let Some(note) = view.checkpoint(layout::COMMONS)? else { return Ok(None) };
-        let size = claimed(&note, layout::COMMONS).map_or(0, |checkpoint| checkpoint.size);
-        let leaves = if hosted {
-            Vec::new()
-        } else {
-            view.leaves(layout::COMMONS, from, size.min(from + MAX_LEAVES))?
-        };
-        Ok(Some((note, leaves)))
-    };
-    let Some(Some((note, leaves))) = in_view(follower, read).await? else { return Ok(()) };
-    let pin = Pin { root_sha256: registry.settings.root_sha256 };
-    let mut state = registry.commons().fork();
-    for leaf in &leaves {
-        state.apply(&pin, leaf)?;
-    }
-    let commons = state.known()?;
-    let origin = commons.origin();
-    let head = open_head(&note, &commons.commons_rules()?)?;
-    let Some(log) = (match log {
-        Some(log) => Some(log),
-        None => {
-            let vkey = commons.root().terms.log.clone();
-            registry.store.create_log(&origin, &vkey, None, false).await.map_err(RegistryError::store)?;
-            registry.stored_log(&origin).await?
-        }
-    }) else {
-        return Ok(());
-    };
-    let mut tail = LogTail::load(&registry.store, &log)
-        .await
-        .map_err(|err| RegistryError::Damaged { origin: origin.clone(), err: Box::new(err) })?;
-    let checkpoint = head.checkpoint();
-    if head_is_known(registry, &tail, &head).await? {
-        registry.keep_cosignatures(&origin, head.note(), checkpoint.size).await?;
-        return Ok(());
-    }
-    for leaf in &leaves {
-        tail.push(leaf);
-    }
-    demand_root(registry, &origin, &tail, &head).await?;
-    let mut step = mirrored_step(&mut tail, log.size, &head);
-    for (index, leaf) in (log.size..).zip(leaves) {
-        let envelope = brick_trust::Envelope::parse(&leaf)
-            .map_err(|err| Refused::caused(Step::Signature, "a commons entry", err))?;
-        if let Ok(statement) = brick_schemas::predicate::Statement::parse(&envelope.payload) {
-            for blob in statement.predicate.blobs() {
-                step.blobs.push(brick_store::BlobRow {
-                    sha256: blob.sha256,
-                    bytes: blob.bytes,
-                    entry: index,
-                });
-            }
-        }
-        step.leaves
-            .push(LeafRow { bytes: leaf, kind: LeafKind::Envelope { payload: envelope.payload_digest() } });
-    }
-    registry.store.commit(&[step]).await.map_err(RegistryError::store)?;
-    adopt_commons(registry, state).await;
-    after_move(registry, &origin, &head).await
-}
-
-/// Puts the new commons in place, and has the logs of publishers made that this registry is now the home of.
-async fn adopt_commons(registry: &Arc<Registry>, state: CommonsState) {
-    registry.set_commons(state);
-    let (answer, _) = tokio::sync::oneshot::channel();
-    let submission = crate::sequencer::Submission { entry: crate::sequencer::Received::OpenLogs, answer };
-    if registry.queue.send(submission).await.is_err() {
-        tracing::warn!("the sequencer has stopped");
-    }
-}
-
-async fn sync_publisher(
-    registry: &Arc<Registry>,
-    peer: &Peer,
-    follower: &Follower,
-    publisher: &PublisherName,
-) -> Result<(), SyncError> {
-    let origin = Origin::of_publisher(publisher);
-    let state = registry.commons();
-    let commons = state.known()?;
-    let rules = commons.log_rules(publisher)?;
-    let stored = registry.stored_log(&origin).await?;
-    let hosted = stored.as_ref().is_some_and(|log| log.hosted);
-    let from = stored.as_ref().map_or(0, |log| log.size);
-    let folder = layout::log(publisher);
-    let read = move |view: &View| {
-        let Some(note) = view.checkpoint(&folder)? else { return Ok(None) };
-        let size = claimed(&note, &folder).map_or(0, |checkpoint| checkpoint.size);
-        let leaves =
-            if hosted { Vec::new() } else { view.leaves(&folder, from, size.min(from + MAX_LEAVES))? };
-        Ok(Some((note, leaves)))
-    };
-    let Some(Some((note, leaves))) = in_view(follower, read).await? else { return Ok(()) };
-    let head = open_head(&note, &rules)?;
-    let log = match stored {
-        Some(log) => log,
-        None => {
-            let vkey = rules.log.to_string();
-            registry
-                .store
-                .create_log(&origin, &vkey, Some(publisher), false)
-                .await
-                .map_err(RegistryError::store)?;
-            match registry.stored_log(&origin).await? {
-                Some(log) => log,
-                None => return Ok(()),
-            }
-        }
-    };
-    let mut tail = LogTail::load(&registry.store, &log)
-        .await
-        .map_err(|err| RegistryError::Damaged { origin: origin.clone(), err: Box::new(err) })?;
-    if head_is_known(registry, &tail, &head).await? {
-        registry.keep_cosignatures(&origin, head.note(), head.checkpoint().size).await?;
-        return Ok(());
-    }
-    let checked = {
-        let state = state.clone();
-        let publisher = publisher.clone();
-        let leaves = leaves.clone();
-        tokio::task::spawn_blocking(move || check_leaves(state.known()?, &publisher, from, &leaves))
-            .await
-            .expect("checking leaves does not panic")?
-    };
-    fetch_archives(registry, peer, &checked).await?;
-    let segments = replay_stretch(registry, commons, publisher, &mut tail, &leaves, &checked, &head).await?;
-    let mut step = mirrored_step(&mut tail, from, &head);
-    for (leaf, checked) in leaves.into_iter().zip(&checked) {
-        let kind = match checked {
-            CheckedLeaf::Entry(entry) => LeafKind::Envelope { payload: entry.entry().payload },
-            CheckedLeaf::Snapshot(_) => LeafKind::Snapshot,
-        };
-        step.leaves.push(LeafRow { bytes: leaf, kind });
-    }
-    fill_from_segments(&mut step, segments);
-    registry.store.commit(&[step]).await.map_err(RegistryError::store)?;
-    after_move(registry, &origin, &head).await
-}
-
-/// Walks the new leaves, and moves `tail` over them only if all of them hold and add up to the head's root.
-async fn replay_stretch(
-    registry: &Registry,
-    commons: &Commons,
-    publisher: &PublisherName,
-    tail: &mut LogTail,
-    leaves: &[Vec<u8>],
-    checked: &[CheckedLeaf],
-    head: &Head,
-) -> Result<Vec<Segment>, SyncError> {
-    let first = tail.size();
-    // Roots at the sizes that entries name as their basis: old ones from the store, new ones on the way.
-    let mut roots: BTreeMap<u64, Hash> = BTreeMap::new();
-    let mut nodes = Nodes::new(&registry.store, tail.log);
-    let mut seen = BTreeSet::new();
-    for leaf in checked {
-        if let CheckedLeaf::Entry(entry) = leaf {
-            let entry = entry.entry();
-            let basis = entry.statement.predicate.place().basis.size;
-            if basis <= first && !roots.contains_key(&basis) {
-                roots.insert(basis, nodes.root_at(basis).await.map_err(RegistryError::store)?);
-            }
-            let known =
-                registry.store.payload_index(tail.log, &entry.payload).await.map_err(RegistryError::store)?;
-            if known.is_some() {
-                seen.insert(entry.payload);
-            }
-        }
-    }
-    let (bricks, buckets) = touches(checked);
-    let loaded = load_touched(registry, tail, &bricks).await?;
-    let index_nodes = stored_bucket_nodes(registry, tail.log, first, buckets).await?;
-    let (snapshot_time, index_root) = (tail.snapshot_time, tail.index_root);
-    for (index, leaf) in (first + 1..).zip(leaves) {
-        tail.push(leaf);
-        roots.insert(index, tail.root());
-    }
-    let origin = tail.origin.clone();
-    demand_root(registry, &origin, tail, head).await?;
-    let before = Before { publisher, commons, first, snapshot_time, loaded, nodes: index_nodes, index_root };
-    let segments =
-        replay(before, checked, |size| roots.get(&size).copied(), |payload| seen.contains(payload))?;
-    Ok(segments)
-}
-
-/// Whether the head tells nothing new: it is no larger than what is stored. Its root must then be the stored one.
-async fn head_is_known(registry: &Registry, tail: &LogTail, head: &Head) -> Result<bool, SyncError> {
-    let checkpoint = head.checkpoint();
-    if checkpoint.size > tail.size() {
-        return Ok(false);
-    }
-    let root =
-        Nodes::new(&registry.store, tail.log).root_at(checkpoint.size).await.map_err(RegistryError::store)?;
-    if root == checkpoint.root {
-        return Ok(true);
-    }
-    Err(forked(registry, &tail.origin, head).await?.into())
-}
-
-/// Demands that the leaves held now are the ones under the head; two signed heads that cannot be connected are kept.
-async fn demand_root(
-    registry: &Registry,
-    origin: &Origin,
-    tail: &LogTail,
-    head: &Head,
-) -> Result<(), SyncError> {
-    let checkpoint = head.checkpoint();
-    if checkpoint.size == tail.size() && checkpoint.root == tail.root() {
-        return Ok(());
-    }
-    if checkpoint.size != tail.size() {
-        return Err(Refused::new(
-            Step::Inclusion,
-            format!("{origin}: its head has {} leaves, {} are here", checkpoint.size, tail.size()),
-        )
-        .into());
-    }
-    if registry.head(origin).is_none() {
-        return Err(Refused::new(
-            Step::Inclusion,
-            format!("the leaves of {origin} do not add up to its head"),
-        )
-        .into());
-    }
-    Err(forked(registry, origin, head).await?.into())
-}
-
-async fn forked(registry: &Registry, origin: &Origin, head: &Head) -> Result<Refused, RegistryError> {
-    let checkpoint = head.checkpoint();
-    let why = format!(
-        "{origin} shows a head of {} leaves that what is here cannot be connected with",
-        checkpoint.size
-    );
-    let ours = registry.head(origin).map(|head| head.newest.clone()).unwrap_or_default();
-    registry.keep_evidence(origin, &ours, &head.note().to_bytes(), &why).await?;
-    Ok(Refused::new(Step::Consistency, why))
-}
-
-/// A step that stores a peer's head as the log signed it; cosignatures are kept apart.
-fn mirrored_step(tail: &mut LogTail, old_size: u64, head: &Head) -> LogStep {
-    let checkpoint = head.checkpoint();
-    let signed = Note {
-        text: head.note().text.clone(),
-        signatures: head
-            .note()
-            .signatures
-            .iter()
-            .filter(|line| line.name == checkpoint.origin)
-            .take(1)
-            .cloned()
-            .collect(),
-    };
-    let mut step =
-        LogStep::new(tail.log, old_size, checkpoint.size, signed.to_bytes(), digest(checkpoint.root));
-    step.tiles = tail.take_tiles();
-    step
-}
-
-/// Several snapshots become one step: of each line, file, node and service the last state counts.
-fn fill_from_segments(step: &mut LogStep, segments: Vec<Segment>) {
-    let mut lines = BTreeMap::new();
-    let mut merged = brick_index::fold::Folded {
-        lines: Vec::new(),
-        files: BTreeMap::new(),
-        buckets: BTreeMap::new(),
-        services: BTreeMap::new(),
-        blobs: Vec::new(),
-    };
-    let mut nodes = BTreeMap::new();
-    for segment in segments {
-        for (brick, version, entry, line) in segment.folded.lines {
-            lines.insert((brick, version), (entry, line));
-        }
-        merged.files.extend(segment.folded.files);
-        merged.services.extend(segment.folded.services);
-        merged.blobs.extend(segment.folded.blobs);
-        nodes.extend(segment.nodes);
-    }
-    merged.lines =
-        lines.into_iter().map(|((brick, version), (entry, line))| (brick, version, entry, line)).collect();
-    fill_step(step, merged, nodes.into_iter().collect());
-}
-
-async fn after_move(registry: &Registry, origin: &Origin, head: &Head) -> Result<(), SyncError> {
-    registry.keep_cosignatures(origin, head.note(), head.checkpoint().size).await?;
-    registry.refresh_head(origin).await?;
-    registry.mark_unprojected(origin);
-    Ok(())
-}
-
-/// Fetches the archives of new releases and holds them against their entries before the entries are taken.
-///
-/// One that nobody has at present does not stop the log: it is asked for again, and checked when it comes.
-async fn fetch_archives(
-    registry: &Arc<Registry>,
-    peer: &Peer,
-    leaves: &[CheckedLeaf],
-) -> Result<(), SyncError> {
-    for leaf in leaves {
-        let CheckedLeaf::Entry(entry) = leaf else { continue };
-        let statement = &entry.entry().statement;
-        for blob in statement.predicate.blobs() {
-            crate::blobs::fetch_from(registry, peer, &blob).await;
-        }
-        if let Predicate::Release(release) = &statement.predicate {
-            check_if_here(registry, release).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn check_if_here(registry: &Registry, release: &Release) -> Result<(), SyncError> {
-    let Blob { sha256, bytes } = release.archive;
-    let read = registry.store.read_blob(&sha256, bytes).await;
-    let Ok(Some(bytes)) = read else { return Ok(()) };
-    let release = release.clone();
-    tokio::task::spawn_blocking(move || check_archive(&bytes, &release))
-        .await
-        .expect("checking an archive does not panic")?;
-    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Does this registry cosign? Only heads whose every entry it has checked and whose snapshot it has recomputed.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -13,10 +15,14 @@ use brick_tlog::witness::{AddCheckpoint, Cosigned, Decision, decide};
 use brick_trust::Refused;
 
 use crate::nodes::Nodes;
-use crate::registry::{Registry, RegistryError, digest, hash, now};
+use crate::registry::{Registry, RegistryError, ShownHead, digest, hash, now};
 
 /// How long a request for a cosignature waits for this registry's own check of the entries.
 const CHECK_WAIT: Duration = Duration::from_secs(20);
+/// How often heads are looked over for renewal.
+const LOOK_INTERVAL: Duration = Duration::from_secs(60);
+/// Moves that come within this time are looked at together.
+const GATHER: Duration = Duration::from_millis(20);
 /// A cosignature of an unchanged head is made again after this many seconds.
 pub const RENEW_AFTER_S: u64 = 6 * 60 * 60;
 
@@ -44,6 +50,38 @@ impl WitnessAnswer {
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
+}
+
+/// Cosigns mirrored logs as they move, and again in time, for as long as the registry runs.
+pub async fn run(registry: Arc<Registry>) {
+    let mut newest: BTreeMap<Origin, (u64, u64)> = BTreeMap::new();
+    loop {
+        let mut moved = std::pin::pin!(registry.moved.notified());
+        // From here on no move is missed, though nobody waits yet.
+        moved.as_mut().enable();
+        for (origin, head) in registry.heads() {
+            let known = newest.get(&origin);
+            if head.hosted || known.is_some_and(|(size, time)| !is_due(*size, *time, &head)) {
+                continue;
+            }
+            match registry.cosign_newest(&origin, &head).await {
+                Ok(Some(state)) => {
+                    newest.insert(origin, state);
+                }
+                Ok(None) => {}
+                Err(err) => tracing::warn!(%origin, why = %crate::problem::said(&err), "cannot cosign"),
+            }
+        }
+        tokio::select! {
+            () = moved => tokio::time::sleep(GATHER).await,
+            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+        }
+    }
+}
+
+/// Whether a head is to be cosigned by a witness that cosigned `size` leaves of its log at `time`.
+fn is_due(size: u64, time: u64, head: &ShownHead) -> bool {
+    size < head.size || time.saturating_add(RENEW_AFTER_S) <= now()
 }
 
 impl Registry {
@@ -103,7 +141,7 @@ impl Registry {
             if self.head(origin).is_some_and(|head| head.size >= size) {
                 return true;
             }
-            self.follow.notify_one();
+            self.follow_home(origin);
             let pause = tokio::time::Instant::now() + Duration::from_millis(250);
             tokio::select! {
                 () = moved => {}
@@ -167,13 +205,14 @@ impl Registry {
                 return Ok(WitnessAnswer::Decided(Decision::Conflict { size }));
             }
         }
+        self.metrics.cosignatures.inc();
         self.keep_cosignatures(origin, &kept, checkpoint.size).await?;
         Ok(WitnessAnswer::Cosigned(line))
     }
 
     async fn snapshot_time_refusal(
         &self,
-        head: &crate::registry::ShownHead,
+        head: &ShownHead,
         size: u64,
         before: Option<&WitnessState>,
     ) -> Result<Option<Refused>, RegistryError> {
@@ -195,30 +234,29 @@ impl Registry {
         })
     }
 
-    /// Cosigns the newest head of every mirrored log that this registry has not cosigned, or not for six hours.
-    ///
-    /// # Errors
-    /// [`RegistryError`] where the store fails.
-    pub async fn cosign_mirrored(&self) -> Result<(), RegistryError> {
-        for (origin, head) in self.heads() {
-            if head.hosted {
-                continue;
-            }
-            let before = self.store.witness_state(&origin).await.map_err(RegistryError::store)?;
-            let due = before.is_none_or(|state| {
-                state.size < head.size || state.time.saturating_add(RENEW_AFTER_S) <= now()
-            });
-            let Some((_, _, vkey)) = self.witnessed_log(&Self::log_key_name(&origin)) else { continue };
-            if !due {
-                continue;
-            }
-            let Ok(signed) = open_checkpoint(&head.newest, &vkey) else { continue };
-            let (checkpoint, note) = signed.into_parts();
-            if let WitnessAnswer::Refused(refused) = self.cosign_checked(&origin, &checkpoint, &note).await? {
-                tracing::warn!(%origin, %refused, "not cosigned");
-            }
+    /// Cosigns the newest head of a mirrored log, unless it has done so lately. Returns the size and time of its newest
+    /// cosignature.
+    async fn cosign_newest(
+        &self,
+        origin: &Origin,
+        head: &ShownHead,
+    ) -> Result<Option<(u64, u64)>, RegistryError> {
+        let state = self.store.witness_state(origin).await.map_err(RegistryError::store)?;
+        if let Some(state) = state
+            && !is_due(state.size, state.time, head)
+        {
+            return Ok(Some((state.size, state.time)));
         }
-        Ok(())
+        let Some((_, _, vkey)) = self.witnessed_log(&Self::log_key_name(origin)) else { return Ok(None) };
+        let Ok(signed) = open_checkpoint(&head.newest, &vkey) else { return Ok(None) };
+        let (checkpoint, note) = signed.into_parts();
+        match self.cosign_checked(origin, &checkpoint, &note).await? {
+            WitnessAnswer::Refused(refused) => {
+                tracing::warn!(%origin, why = %crate::problem::said(&refused), "not cosigned");
+                Ok(None)
+            }
+            _ => Ok(Some((checkpoint.size, now()))),
+        }
     }
 
     /// Keeps two heads that cannot be connected, and says so loudly.

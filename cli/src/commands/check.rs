@@ -128,7 +128,10 @@ pub fn run(ctx: &Context, args: &CheckArgs) -> Result<(), Failure> {
     let place = place::find(ctx)?;
     let mut findings = Findings::default();
     let name = match &place {
-        Place::Brick(path) => brick::check(ctx, path, &mut findings)?,
+        Place::Brick(path) => brick::check(ctx, path, &mut findings)?.map(|manifest| {
+            brick::check_live(ctx, path, &manifest, &mut findings);
+            format!("{} {}", manifest.brick.name, manifest.brick.version)
+        }),
         Place::Service(path) => service::check(ctx, path, &mut findings)?,
     };
     let errors = findings.count(Severity::Error);
@@ -159,9 +162,9 @@ pub fn run(ctx: &Context, args: &CheckArgs) -> Result<(), Failure> {
 pub(crate) fn demand_no_errors(ctx: &Context, place: &Place) -> Result<(), Failure> {
     let mut findings = Findings::default();
     match place {
-        Place::Brick(path) => brick::check(ctx, path, &mut findings)?,
-        Place::Service(path) => service::check(ctx, path, &mut findings)?,
-    };
+        Place::Brick(path) => drop(brick::check(ctx, path, &mut findings)?),
+        Place::Service(path) => drop(service::check(ctx, path, &mut findings)?),
+    }
     let errors = findings.count(Severity::Error);
     if errors == 0 {
         return Ok(());

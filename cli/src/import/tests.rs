@@ -75,7 +75,8 @@ fn govstacks_building_blocks_become_bricks_and_services() {
     let works_with: usize = packed.iter().map(|p| p.manifest.works_with.len()).sum();
     assert_eq!((requirements, works_with), (24 + 4, 21));
 
-    // As the collection's own list of what does not parse has it (two of its names are of places that became `older/`).
+    // As the collection's own list of what does not parse has it (two of its names are of places that became `older/`), and
+    // three with a key twice, which YAML forbids (1.2.2 §3.2.1.3) and of which that list's reader kept one.
     let broken = noted(&report, "does not parse");
     let expected = [
         "BuildingBlockAPI/IM/openapi-specification.json",
@@ -84,6 +85,9 @@ fn govstacks_building_blocks_become_bricks_and_services() {
         "bb-information-mediator/schemas/application.json",
         "bb-information-mediator/schemas/member.json",
         "bb-information-mediator/schemas/service.json",
+        "bb-payments/api/G2P API YAMLs/BulkPayment.yml",
+        "bb-payments/api/G2P API YAMLs/BulkPaymentStatusUpdate.yml",
+        "bb-payments/api/G2P API YAMLs/GetAuthorizationRequest.yml",
         "bb-payments/api/P2G API YAMLs/billInquiryBillerResponse.yml",
         "bb-payments/older/Payee_initiated.json",
         "bb-payments/older/accountmapper.yaml",

@@ -3,7 +3,6 @@
 //! Everything here is what real bodies do by hand over weeks, with the same files and the same requests; only the keys
 //! are made on the spot.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -127,17 +126,10 @@ pub async fn found(
     let mut servers = Vec::new();
     let mut settings = Vec::new();
     for (id, log_key) in registries.iter().zip(log_keys) {
+        let data = dir.join(id.as_str());
         settings.push(Settings {
-            data: dir.join(id.as_str()),
-            id: id.clone(),
-            operator: id.clone(),
-            root_sha256,
-            log_key,
-            witness_key: fresh_key()?,
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            peers: Vec::new(),
             sync_interval,
-            archive_limit: brick_schemas::archive::Limits::default().archive_bytes,
+            ..Settings::new(data, id.clone(), id.clone(), root_sha256, log_key, fresh_key()?)
         });
     }
     let start_error = |id: &PublisherName| {
@@ -266,10 +258,8 @@ impl ExampleCommons {
         };
         let subject = Digest::of(record.vkey.as_bytes());
         self.submit(id.as_str(), subject, Predicate::Publisher(Box::new(record))).await?;
-        self.wait(&format!("opening the log of {id}"), || {
-            self.servers[home].registry.head(&origin).is_some()
-        })
-        .await
+        self.wait(&format!("opening the log of {id}"), || self.servers[home].registry.head(&origin).is_some())
+            .await
     }
 
     /// Waits until every registry holds the whole commons log.

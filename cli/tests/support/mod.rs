@@ -1,6 +1,7 @@
 //! A temporary room to run `brick` in, with its own home and nothing of the machine's environment.
 #![allow(dead_code, reason = "every test file uses its part")]
 
+pub mod proxy;
 pub mod registry;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,5 @@
 //! A real registry on loopback, founded and filled by the command line itself.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use brick_schemas::{Digest, PublisherName};
@@ -8,6 +7,7 @@ use brick_tlog::note::{Algorithm, Vkey};
 use brickyard::{Server, Settings};
 use ed25519_dalek::SigningKey;
 
+use super::proxy::Proxy;
 use super::{Room, check};
 
 /// The registry's name, which is its operator's, too.
@@ -17,6 +17,8 @@ pub const REGISTRY: &str = "registry.example";
 pub struct Commons {
     runtime: tokio::runtime::Runtime,
     server: Option<Server>,
+    /// The way to it: the address that its record names.
+    pub proxy: Proxy,
     settings: Settings,
     /// The digest to pin.
     pub root: String,
@@ -30,17 +32,17 @@ impl Commons {
         for key in ["steward", "registrar", "owner"] {
             check(room, &["key", "new", key, "--no-passphrase"], 0, &[]);
         }
+        let id = PublisherName::parse(REGISTRY).unwrap();
         let settings = Settings {
-            data: dir.path().to_owned(),
-            id: PublisherName::parse(REGISTRY).unwrap(),
-            operator: PublisherName::parse(REGISTRY).unwrap(),
-            root_sha256: Digest::of(b"not known yet"),
-            log_key: SigningKey::from_bytes(&[41; 32]),
-            witness_key: SigningKey::from_bytes(&[42; 32]),
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            peers: Vec::new(),
             sync_interval: Duration::from_millis(200),
-            archive_limit: brick_schemas::archive::Limits::default().archive_bytes,
+            ..Settings::new(
+                dir.path().to_owned(),
+                id.clone(),
+                id,
+                Digest::of(b"not known yet"),
+                SigningKey::from_bytes(&[41; 32]),
+                SigningKey::from_bytes(&[42; 32]),
+            )
         };
         let log = hex::encode(settings.log_key.verifying_key().to_bytes());
         check(
@@ -66,6 +68,7 @@ impl Commons {
         let mut commons = Self {
             runtime,
             server: None,
+            proxy: Proxy::start(),
             settings: Settings { root_sha256: digest, ..settings },
             root: digest.to_string(),
             _dir: dir,
@@ -108,7 +111,7 @@ impl Commons {
     }
 
     pub fn url(&self) -> String {
-        self.server().url()
+        self.proxy.url()
     }
 
     fn server(&self) -> &Server {
@@ -119,11 +122,13 @@ impl Commons {
     pub fn start(&mut self) {
         let server = self.runtime.block_on(brickyard::start(self.settings.clone())).unwrap();
         self.settings.listen = server.address();
+        self.proxy.to(Some(server.address()));
         self.server = Some(server);
     }
 
     /// Stops it; its address answers no more.
     pub fn stop(&mut self) {
+        self.proxy.to(None);
         if let Some(server) = self.server.take() {
             self.runtime.block_on(server.stop());
         }

@@ -122,6 +122,11 @@ impl BlobDir {
         self.shard(digest).join(&digest.to_string()[2..])
     }
 
+    /// The folder itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
     }

@@ -37,6 +37,7 @@ mod search;
 mod served;
 mod services;
 mod step;
+mod sweep;
 mod sync;
 mod tiles;
 mod witness;
@@ -59,6 +60,7 @@ pub use step::{
     BlobRow, BucketNodeRow, FileRow, LeafKind, LeafRow, LineRow, LogStep, MAX_LEAF_BYTES, MAX_LOG_SIZE,
     MAX_STEPS, MAX_TILE_HASHES, ServiceRow, TileRow,
 };
+pub use sweep::Swept;
 pub use sync::{MAX_WHY_BYTES, SEEN_STEP_SECONDS, SyncRow, SyncState};
 pub use tiles::{Checkpoint, MAX_CHECKPOINTS_PER_READ, MAX_LEAVES_PER_READ};
 pub use witness::{WitnessError, WitnessState};

@@ -7,9 +7,11 @@
 //! | `site` | what does a registry serve, and with what changed? |
 //! | `forge` | what can a host and all witnesses show together? |
 //! | `scene` | what does the victim do, and what did it say and write? |
+//! | `mirror` | what does a registry make of it that follows a changed repository? |
 //! | `rows` | what is changed, and which check must notice? |
 
 mod forge;
+mod mirror;
 mod rows;
 mod scene;
 mod site;
@@ -18,7 +20,8 @@ mod world;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rows::{Row, rows};
+use mirror::{Mirror, Until};
+use rows::{LOG, Row, rows};
 use scene::{Scene, Way};
 use world::World;
 
@@ -28,6 +31,8 @@ const THREADS: usize = 4;
 #[test]
 fn every_tampering_is_refused_at_its_own_step_and_nothing_is_written() {
     let world = World::new();
+    what_is_honest_is_accepted(&world);
+    a_mirror_tells_wrong_leaves_from_a_second_history(&world);
     let rows = rows();
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
@@ -51,6 +56,60 @@ fn every_tampering_is_refused_at_its_own_step_and_nothing_is_written() {
     assert!(failed.is_empty(), "{}", failed.join("\n----\n"));
 }
 
+/// The control: with nothing changed, every command that the table relies on does its work.
+fn what_is_honest_is_accepted(world: &World) {
+    for way in Way::ALL {
+        for is_first in [false, true] {
+            let ended = Scene::new(world, way, is_first).run(world);
+            assert_eq!(ended.code, Some(0), "{way:?} without any tampering: {ended:#?}");
+        }
+    }
+    let scene = Scene::new(world, Way::Audit, false);
+    let mirror = Mirror::start(world, &scene);
+    let followed = mirror.follow(world, Until::Once);
+    assert_eq!(followed.leaves, world.late.leaves(LOG).len() as u64, "{followed:#?}");
+    assert!(followed.refusals.is_empty(), "{followed:#?}");
+    mirror.stop(world);
+}
+
+/// A registry that holds a log is shown a longer one, properly signed. With leaves that do not belong to it, the peer's
+/// repository is at fault; with the leaves of another beginning, the log itself is.
+fn a_mirror_tells_wrong_leaves_from_a_second_history(world: &World) {
+    let held = world.late.leaves(LOG);
+    let longer = |mut leaves: Vec<Vec<u8>>, time: u64| {
+        while leaves.len() <= held.len() {
+            leaves.push(forge::snapshot(leaves.len() as u64, time, &rows::north_files(&world.late)));
+        }
+        leaves
+    };
+    let (ours, theirs) = (longer(held.clone(), world.now), longer(held.clone(), world.now + 1));
+    let other = longer(world.early.leaves(LOG), world.now);
+    for (what, head_of, leaves, step, evidence) in [
+        (
+            "a leaf that the head does not hold",
+            longer(held.clone()),
+            longer_with(&held, b"other"),
+            "inclusion",
+            0,
+        ),
+        ("another beginning", other.clone(), other, "consistency", 1),
+    ] {
+        let scene = Scene::new(world, Way::Audit, false);
+        let mirror = Mirror::start(world, &scene);
+        assert_eq!(mirror.follow(world, Until::Once).leaves, held.len() as u64);
+        let head = forge::Forged::new(&world.log_keys, head_of, world.now).head();
+        rows::write_clone(&scene, LOG, &leaves, &head);
+        let followed = mirror.follow(world, Until::Refused);
+        mirror.stop(world);
+        assert_eq!(followed.leaves, held.len() as u64, "{what}: {followed:#?}");
+        assert_eq!(followed.evidence, evidence, "{what}: {followed:#?}");
+        assert!(
+            followed.refusals.iter().any(|why| why.starts_with(&format!("{step}|"))),
+            "{what} is refused at `{step}`: {followed:#?}"
+        );
+    }
+}
+
 fn attack(world: &World, row: &Row) -> Result<(), String> {
     let visits: &[bool] = match row.way {
         Way::FetchAll | Way::FetchRelease => &[false, true],
@@ -63,7 +122,11 @@ fn attack(world: &World, row: &Row) -> Result<(), String> {
         let who = if *is_first { "first visit: " } else { "" };
         scene.judge(world, row.step, row.leaves, *is_first).map_err(|err| format!("{who}{err}"))?;
     }
-    Ok(())
+    match row.way {
+        // A registry makes its own index; what lies in a peer's repository for people is nothing to it.
+        Way::Audit if row.step != "index" => mirror::judge(world, row.step, row.tamper),
+        _ => Ok(()),
+    }
 }
 
 #[test]

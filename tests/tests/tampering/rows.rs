@@ -31,7 +31,8 @@ pub struct Row {
     pub tamper: fn(&World, &mut Scene),
 }
 
-const LOG: &str = "logs/north.example";
+/// Where the attacked log is served.
+pub const LOG: &str = "logs/north.example";
 const INDEX: &str = "index/north.example/case.jsonl";
 const INDEX_PROOF: &str = "index/north.example/case.jsonl.proof";
 const ARCHIVE: &str = "bricks/north.example/case/1.2.0/archive";
@@ -186,7 +187,7 @@ fn heads() -> Vec<Row> {
         }),
         row("heads that nobody vouched for in 15 days", Way::FetchFirst, "freshness", |world, scene| {
             let forged = Forged::new(&world.log_keys, scene.site.leaves(LOG), world.now - 15 * DAY_S);
-            let files = [file(&scene.site, "case"), file(&scene.site, "notes")];
+            let files = north_files(&scene.site);
             forged.write_log(&mut scene.site, LOG);
             forged.write_index(&mut scene.site, PUBLISHER, &files);
         })
@@ -309,7 +310,7 @@ fn entries() -> Vec<Row> {
 fn snapshots() -> Vec<Row> {
     /// The host and every witness put another snapshot at the end of the log.
     fn replaced(world: &World, scene: &mut Scene, change: impl FnOnce(u64, &[(&str, Vec<u8>)]) -> Vec<u8>) {
-        let files = [file(&scene.site, "case"), file(&scene.site, "notes")];
+        let files = north_files(&scene.site);
         let mut leaves = scene.site.leaves(LOG);
         leaves.pop();
         leaves.push(change(leaves.len() as u64, &files));
@@ -517,14 +518,8 @@ fn clones() -> Vec<Row> {
     }
     /// The host and every witness put a log of these leaves into the clone.
     fn write(world: &World, scene: &Scene, keys: &Keys, log: &str, leaves: Vec<Vec<u8>>) {
-        let dir = scene.room.work().join(CLONE).join(log);
-        for (at, leaf) in leaves.iter().enumerate() {
-            std::fs::write(dir.join(format!("entries/000/{at:03}.json")), leaf)
-                .expect("the clone is writable");
-        }
-        let head = Forged::new(keys, leaves, world.now).head();
-        std::fs::write(dir.join("checkpoint"), head.to_bytes()).expect("the clone is writable");
-        commit(scene);
+        let head = Forged::new(keys, leaves.clone(), world.now).head();
+        write_clone(scene, log, &leaves, &head);
     }
     vec![
         row("a clone's entry", Way::Audit, "signature", |_, scene| {
@@ -591,21 +586,21 @@ fn clones() -> Vec<Row> {
         row("a replayed entry", Way::Audit, "replay", |world, scene| {
             let mut leaves = world.late.leaves(LOG);
             leaves.push(leaves[1].clone());
-            let files = [file(&scene.site, "case"), file(&scene.site, "notes")];
+            let files = north_files(&scene.site);
             leaves.push(snapshot(leaves.len() as u64, world.now, &files));
             write(world, scene, &world.log_keys, LOG, leaves);
         }),
         row("an entry moved to another log of a clone", Way::Audit, "signature", |world, scene| {
             let mut leaves = world.late.leaves(LOG);
             leaves.push(world.late.leaves("logs/south.example").swap_remove(1));
-            let files = [file(&scene.site, "case"), file(&scene.site, "notes")];
+            let files = north_files(&scene.site);
             leaves.push(snapshot(leaves.len() as u64, world.now, &files));
             write(world, scene, &world.log_keys, LOG, leaves);
         }),
         row("a release published twice in a clone", Way::Audit, "index", |world, scene| {
             let mut leaves = world.late.leaves(LOG);
             leaves.push(world.sign(&resigned(&scene.site, |release| release.license = "0BSD".into())));
-            let files = [file(&scene.site, "case"), file(&scene.site, "notes")];
+            let files = north_files(&scene.site);
             leaves.push(snapshot(leaves.len() as u64, world.now, &files));
             write(world, scene, &world.log_keys, LOG, leaves);
         }),
@@ -615,7 +610,7 @@ fn clones() -> Vec<Row> {
                 release.place.basis.root = Digest::of(b"never");
                 release.version = brick_schemas::Version::parse("9.0.0").expect("a version");
             })));
-            let files = [file(&scene.site, "case"), file(&scene.site, "notes")];
+            let files = north_files(&scene.site);
             leaves.push(snapshot(leaves.len() as u64, world.now, &files));
             write(world, scene, &world.log_keys, LOG, leaves);
         }),
@@ -631,7 +626,7 @@ fn clones() -> Vec<Row> {
 
 /// Shows [`PUBLISHER`]'s log without its last release, `more` leaves longer than it was seen.
 fn second_history(world: &World, scene: &mut Scene, more: usize) {
-    let files = [file(&world.early, "case"), file(&world.early, "notes")];
+    let files = north_files(&world.early);
     let mut leaves = world.early.leaves(LOG);
     while leaves.len() < world.late.leaves(LOG).len() + more {
         leaves.push(snapshot(leaves.len() as u64, world.now, &files));
@@ -670,6 +665,21 @@ fn replace_object(clone: &std::path::Path, path: &str) {
 
 fn name(text: &str) -> PublisherName {
     PublisherName::parse(text).expect("a good name")
+}
+
+/// Puts these leaves and this head into the scene's clone, and commits them.
+pub fn write_clone(scene: &Scene, log: &str, leaves: &[Vec<u8>], head: &Note) {
+    let dir = scene.room.work().join(CLONE).join(log);
+    for (at, leaf) in leaves.iter().enumerate() {
+        std::fs::write(dir.join(format!("entries/000/{at:03}.json")), leaf).expect("the clone is writable");
+    }
+    std::fs::write(dir.join("checkpoint"), head.to_bytes()).expect("the clone is writable");
+    commit(scene);
+}
+
+/// The index files of the attacked publisher.
+pub fn north_files(site: &Site) -> [(&'static str, Vec<u8>); 2] {
+    [file(site, "case"), file(site, "notes")]
 }
 
 fn file(site: &Site, brick: &'static str) -> (&'static str, Vec<u8>) {

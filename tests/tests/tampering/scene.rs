@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use brick_tests::folder::{self, Contents, changes, contents};
 use brick_tests::git::Git;
-use brick_tests::process::Room;
+use brick_tests::process::{Ended, Room};
 
 use crate::site::Site;
 use crate::world::{World, project_manifest};
@@ -33,6 +33,22 @@ pub enum Way {
     VerifyVendored,
     /// `brick audit --index CLONE` from nothing.
     Audit,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Way; 10] = [
+        Way::FetchAll,
+        Way::FetchRelease,
+        Way::FetchFirst,
+        Way::FetchLocked,
+        Way::Update,
+        Way::UpdateFromEarly,
+        Way::Trust,
+        Way::VerifyArchive,
+        Way::VerifyVendored,
+        Way::Audit,
+    ];
 }
 
 /// What a refusal may leave behind, beyond nothing.
@@ -126,16 +142,18 @@ impl Scene {
         Self { room, site, args }
     }
 
+    /// Runs the command against the site.
+    pub fn run(self, world: &World) -> Ended {
+        let Self { room, site, args } = self;
+        run(world, &room, site, &args)
+    }
+
     /// Runs the command against the site, and says what is wrong with how it went; nothing if it was refused as it
     /// must be.
     pub fn judge(self, world: &World, step: &str, leaves: Leaves, is_first: bool) -> Result<(), String> {
-        let before = self.look();
-        let served = self.site.serve(&world.runtime);
-        let mut args = vec!["--registry", served.url.as_str()];
-        args.extend(
-            self.args.iter().map(|arg| if arg == "URL" { served.url.as_str() } else { arg.as_str() }),
-        );
-        let ended = self.room.run("brick", &args);
+        let Self { room, site, args } = self;
+        let before = look(&room);
+        let ended = run(world, &room, site, &args);
         let said = format!("{}{}", ended.stdout, ended.stderr);
         if ended.code != Some(3) {
             return Err(format!("ended with {:?} in place of 3:\n{said}", ended.code));
@@ -143,7 +161,7 @@ impl Scene {
         if !said.contains(&format!("{step} check failed")) {
             return Err(format!("was not refused at the step `{step}`:\n{said}"));
         }
-        let after = look(&self.room);
+        let after = look(&room);
         let mut written: Vec<String> = changes(&before, &after);
         written.retain(|line| !is_a_folder(&after, line));
         let has_evidence = written.iter().any(|line| line.contains("/evidence/"));
@@ -166,10 +184,13 @@ impl Scene {
             false => Err(format!("wrote {written:#?}")),
         }
     }
+}
 
-    fn look(&self) -> Contents {
-        look(&self.room)
-    }
+fn run(world: &World, room: &Room, site: Site, args: &[String]) -> Ended {
+    let served = site.serve(&world.runtime);
+    let words = args.iter().map(|arg| if arg == "URL" { served.url.as_str() } else { arg.as_str() });
+    let all: Vec<&str> = ["--registry", served.url.as_str()].into_iter().chain(words).collect();
+    room.run("brick", &all)
 }
 
 fn look(room: &Room) -> Contents {

@@ -92,7 +92,7 @@ impl Federation {
         for (at, seat) in seats.iter_mut().enumerate() {
             seat.configure(&root_sha256, (at > 0).then_some(host.as_str()));
             if at == 0 {
-                seat.room.write("work/root.json", root.to_bytes());
+                seat.room.write("root.json", root.to_bytes());
                 seat.room.run("brickyard", &["found", "--config", "registry.toml", "root.json"]).success();
             }
             seat.start();
@@ -179,13 +179,14 @@ impl Federation {
         self.submit(id, Predicate::Publisher(Box::new(record)));
         let deadline = Instant::now() + LIMIT;
         while self.runtime.block_on(self.client(home).snapshot(&publisher)).is_err() {
-            assert!(Instant::now() < deadline, "{id}'s home opens its log");
+            assert!(Instant::now() < deadline, "{id}'s home opens its log\n{}", self.seats[home].said());
             std::thread::sleep(Duration::from_millis(100));
         }
         let room = self.pinned_room(home);
-        std::fs::create_dir_all(room.home().join(".brick/keys")).expect("a folder");
-        room.write("home/.brick/keys/officer", open_key(&officer));
-        restrict(&room.home().join(".brick/keys/officer"));
+        let keys = room.home().join(".brick/keys");
+        std::fs::create_dir_all(&keys).expect("a folder");
+        std::fs::write(keys.join("officer"), open_key(&officer)).expect("a key file");
+        restrict(&keys.join("officer"));
         self.publishers.insert(id.to_owned(), (room, home));
     }
 
@@ -243,29 +244,30 @@ impl Federation {
             process.stop("TERM", LIMIT);
         }
     }
-
-    /// The digest to pin.
-    pub fn root_sha256(&self) -> String {
-        self.root_sha256.to_string()
-    }
 }
 
 impl Seat {
     fn configure(&self, root_sha256: &Digest, host: Option<&str>) {
         let room = &self.room;
-        room.write("work/keys/log", open_key(&self.log_key));
-        room.write("work/keys/witness", open_key(&self.witness_key));
+        room.write("keys/log", open_key(&self.log_key));
+        room.write("keys/witness", open_key(&self.witness_key));
         restrict(&room.work().join("keys/log"));
         restrict(&room.work().join("keys/witness"));
         let peers = host
             .map_or_else(String::new, |url| format!("\n[[peer]]\nurl = \"{url}\"\ngit = \"{url}/git\"\n"));
         room.write(
-            "work/registry.toml",
+            "registry.toml",
             format!(
                 "config = 1\ndata = \"data\"\nlisten = \"{}\"\nurls = [\"http://{}\"]\nregistry = \"{id}\"\noperator = \"{id}\"\nroot-sha256 = \"{root_sha256}\"\nsync-interval-s = 1\n\n[keys]\nlog = \"keys/log\"\nwitness = \"keys/witness\"\n{peers}",
                 self.address, self.address, id = self.id
             ),
         );
+    }
+
+    /// The end of what its process said.
+    fn said(&self) -> String {
+        let said = self.process.as_ref().map(Running::stderr).unwrap_or_default();
+        said.lines().rev().take(20).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
     fn start(&mut self) {

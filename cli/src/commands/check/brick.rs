@@ -21,11 +21,15 @@ const MAX_FILE_BYTES: u64 = 128 * 1_024 * 1_024;
 
 /// Checks the brick whose manifest is `path`.
 ///
-/// Returns its name and version, where the manifest could be read.
+/// Returns the manifest, where it could be read.
 ///
 /// # Errors
 /// [`Failure`] only when something cannot be read at all.
-pub(super) fn check(ctx: &Context, path: &Path, findings: &mut Findings) -> Result<Option<String>, Failure> {
+pub(super) fn check(
+    ctx: &Context,
+    path: &Path,
+    findings: &mut Findings,
+) -> Result<Option<Manifest>, Failure> {
     let text = files::read_text(path, MAX_MANIFEST_BYTES as u64 + 1)?;
     let manifest = match Manifest::parse_as_author(&text) {
         Ok(manifest) => manifest,
@@ -47,9 +51,8 @@ pub(super) fn check(ctx: &Context, path: &Path, findings: &mut Findings) -> Resu
         }
         Err(_) => pack(ctx, &place).map_or_else(|failure| findings.absorb(ctx, path, &failure), drop),
     }
-    check_live(ctx, path, &manifest, findings);
     advise(ctx, path, &manifest, findings);
-    Ok(Some(format!("{} {}", manifest.brick.name, manifest.brick.version)))
+    Ok(Some(manifest))
 }
 
 fn holds(chosen: &[Chosen], path: &str) -> bool {
@@ -131,7 +134,7 @@ fn check_formats(
 }
 
 /// A live brick requires live ones, as far as what is kept of the index tells; publishing looks at the index of the day.
-fn check_live(ctx: &Context, path: &Path, manifest: &Manifest, findings: &mut Findings) {
+pub(super) fn check_live(ctx: &Context, path: &Path, manifest: &Manifest, findings: &mut Findings) {
     if manifest.brick.maturity != Maturity::Live || manifest.requires.is_empty() {
         return;
     }

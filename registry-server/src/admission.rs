@@ -1,0 +1,237 @@
+//! May this entry come in? Its form, its log, its signatures and its basis, before any of its blobs is taken.
+
+use brick_schemas::api::{EntryReceipt, ProblemType};
+use brick_schemas::predicate::{Predicate, ROOT_PAYLOAD_TYPE, Release, Statement};
+use brick_schemas::{Blob, Origin, PublicKey, PublisherName};
+use brick_trust::{BasisRoot, Commons, Entry, Envelope, Pin, Position, Refused, Step, authorise};
+
+use crate::nodes::Nodes;
+use crate::problem::Rejection;
+use crate::receive::MAX_BLOBS;
+use crate::registry::{Registry, ShownHead, digest};
+use crate::sequencer::Received;
+
+/// An entry whose form is known.
+pub enum Sent {
+    /// For a publisher's log.
+    Publisher {
+        /// Whose.
+        publisher: PublisherName,
+        /// What it says.
+        entry: Box<Entry>,
+        /// As it came.
+        leaf: Vec<u8>,
+    },
+    /// For the commons log.
+    Commons {
+        /// What it says.
+        envelope: Box<Envelope>,
+        /// As it came.
+        leaf: Vec<u8>,
+    },
+}
+
+/// An entry ready to be queued once its blobs are here.
+pub struct Admitted {
+    /// For the sequencer.
+    pub received: Received,
+    /// The log it is for.
+    pub origin: Origin,
+    /// What must be here before it is logged.
+    pub blobs: Vec<Blob>,
+    /// The release that its archive must agree with.
+    pub release: Option<Release>,
+}
+
+impl Sent {
+    /// Parses the bytes that came.
+    ///
+    /// # Errors
+    /// [`Rejection`] of a malformed entry, or one for a log that can be nobody's.
+    pub fn parse(registry: &Registry, leaf: Vec<u8>) -> Result<Self, Rejection> {
+        let malformed = |what, err: Box<dyn std::error::Error + Send + Sync>| {
+            Rejection::refused(&Refused { step: Step::Log, what, source: Some(err) })
+        };
+        let envelope =
+            Envelope::parse(&leaf).map_err(|err| malformed("the entry is malformed".into(), err.into()))?;
+        if envelope.payload_type == ROOT_PAYLOAD_TYPE {
+            return Ok(Self::Commons { envelope: Box::new(envelope), leaf });
+        }
+        let statement = Statement::parse(&envelope.payload)
+            .map_err(|err| malformed("the entry's payload is malformed".into(), err.into()))?;
+        let log = &statement.predicate.place().log;
+        let state = registry.commons();
+        if state.commons.as_ref().is_some_and(|commons| *log == commons.origin()) {
+            return Ok(Self::Commons { envelope: Box::new(envelope), leaf });
+        }
+        let publisher = log.domain();
+        if *log != Origin::of_publisher(&publisher) {
+            return Err(Rejection::new(ProblemType::UnknownLog, format!("log {log} is not known here")));
+        }
+        let entry =
+            Entry::parse(&leaf).map_err(|err| malformed("the entry is malformed".into(), err.into()))?;
+        Ok(Self::Publisher { publisher, entry: Box::new(entry), leaf })
+    }
+
+    /// The receipt of the same entry, if it was logged before: sending it again is harmless.
+    ///
+    /// # Errors
+    /// [`Rejection`] where the store fails.
+    pub async fn logged_before(&self, registry: &Registry) -> Result<Option<EntryReceipt>, Rejection> {
+        let (origin, payload) = match self {
+            Self::Publisher { publisher, entry, .. } => (Origin::of_publisher(publisher), entry.payload),
+            Self::Commons { envelope, .. } => {
+                let state = registry.commons();
+                let Some(commons) = &state.commons else { return Ok(None) };
+                (commons.origin(), envelope.payload_digest())
+            }
+        };
+        let Some(head) = registry.head(&origin) else { return Ok(None) };
+        match registry.store.payload_index(head.id, &payload).await? {
+            Some(index) => crate::proofs::receipt_of(registry, &origin, index).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Decides whether the entry may come in as the log stands now; its place is the sequencer's to give.
+    ///
+    /// # Errors
+    /// [`Rejection`].
+    pub async fn admit(self, registry: &Registry) -> Result<Admitted, Rejection> {
+        match self {
+            Self::Commons { envelope, leaf } => admit_record(registry, &envelope, leaf),
+            Self::Publisher { publisher, entry, leaf } => {
+                admit_entry(registry, publisher, *entry, leaf).await
+            }
+        }
+    }
+}
+
+/// The head of a log that is hosted here and open.
+fn hosted_head(registry: &Registry, origin: &Origin) -> Result<std::sync::Arc<ShownHead>, Rejection> {
+    let head = match registry.head(origin) {
+        Some(head) if head.hosted => head,
+        _ => return Err(registry.not_hosted(origin)),
+    };
+    match registry.closed_log(origin) {
+        Some(why) => Err(Rejection::from(&why)),
+        None => Ok(head),
+    }
+}
+
+fn admit_record(registry: &Registry, envelope: &Envelope, leaf: Vec<u8>) -> Result<Admitted, Rejection> {
+    let state = registry.commons();
+    let commons = state.known().map_err(|err| Rejection::busy(&err.what))?;
+    let origin = commons.origin();
+    hosted_head(registry, &origin)?;
+    // Signatures first, by the keys alone: trying a record on a copy of the commons costs more than a stranger may cause.
+    let blobs = match envelope.payload_type == ROOT_PAYLOAD_TYPE {
+        true => {
+            commons.root().verify_next(envelope).map_err(|err| Rejection::refused(&err))?;
+            Vec::new()
+        }
+        false => {
+            let statement = Statement::parse(&envelope.payload)
+                .map_err(|err| Rejection::new(ProblemType::Malformed, crate::problem::chain(&err)))?;
+            envelope.verify(&record_keys(commons, &statement.predicate)).map_err(|err| {
+                let what = "the record is not signed by who may";
+                Rejection::refused(&Refused::caused(Step::Signature, what, err))
+            })?;
+            named_blobs(registry, &statement.predicate)?
+        }
+    };
+    let pin = Pin { root_sha256: registry.settings.root_sha256 };
+    state.fork().apply(&pin, &leaf).map_err(|err| Rejection::refused(&err))?;
+    let payload = envelope.payload_digest();
+    Ok(Admitted { received: Received::Commons { leaf, payload }, origin, blobs, release: None })
+}
+
+/// The keys that may sign a record: the registrars', and the owners' of the record before.
+fn record_keys(commons: &Commons, predicate: &Predicate) -> Vec<PublicKey> {
+    let mut keys = commons.root().registrars.keys.clone();
+    let owners = match predicate {
+        Predicate::Publisher(record) => commons.publisher(&record.id).map(|before| &before.owners),
+        Predicate::Registry(record) => commons.registry(&record.id).map(|before| &before.owners),
+        _ => None,
+    };
+    keys.extend(owners.iter().flat_map(|owners| &owners.keys));
+    keys
+}
+
+async fn admit_entry(
+    registry: &Registry,
+    publisher: PublisherName,
+    entry: Entry,
+    leaf: Vec<u8>,
+) -> Result<Admitted, Rejection> {
+    let origin = Origin::of_publisher(&publisher);
+    let state = registry.commons();
+    let commons = state.known().map_err(|err| Rejection::busy(&err.what))?;
+    let record = commons.publisher(&publisher).ok_or_else(|| {
+        Rejection::new(ProblemType::UnknownLog, format!("{publisher} is not admitted to this commons"))
+    })?;
+    let head = hosted_head(registry, &origin)?;
+    let basis = entry.statement.predicate.place().basis.size;
+    if basis > head.size {
+        let what = format!("its signer saw {basis} leaves of {origin}, this registry has {}", head.size);
+        return Err(Rejection::refused(&Refused::new(Step::Basis, what)));
+    }
+    let signed = entry.verify(record).map_err(|err| Rejection::refused(&err))?;
+    let root = Nodes::new(&registry.store, head.id).root_at(basis).await?;
+    let basis_root = BasisRoot::Known(digest(root));
+    let position = Position { record, index: head.size, basis_root, seen: false };
+    authorise(&signed, &position).map_err(|err| Rejection::refused(&err))?;
+    let predicate = &signed.entry().statement.predicate;
+    let blobs = named_blobs(registry, predicate)?;
+    let release = match predicate {
+        Predicate::Release(release) => Some((**release).clone()),
+        _ => None,
+    };
+    if let Some(release) = &release {
+        demand_new_version(registry, &head, release).await?;
+    }
+    let received = Received::Publisher { publisher, signed: Box::new(signed), basis_root, leaf };
+    Ok(Admitted { received, origin, blobs, release })
+}
+
+/// Refuses a version that is there already before its archive is sent; the sequencer refuses it again where two race.
+async fn demand_new_version(
+    registry: &Registry,
+    head: &ShownHead,
+    release: &Release,
+) -> Result<(), Rejection> {
+    let row = registry.store.release(head.id, &release.name.brick, &release.version, head.size).await?;
+    match row {
+        Some(row) => Err(Rejection::conflict(&brick_index::fold::Conflict::VersionExists {
+            name: release.name.clone(),
+            version: release.version.clone(),
+            entry: row.entry,
+        })),
+        None => Ok(()),
+    }
+}
+
+/// The blobs that an entry names, each within this registry's bounds.
+fn named_blobs(registry: &Registry, predicate: &Predicate) -> Result<Vec<Blob>, Rejection> {
+    let limits = &registry.settings.limits;
+    let archive = match predicate {
+        Predicate::Release(release) => Some(release.archive.sha256),
+        Predicate::Proposal(proposal) => Some(proposal.archive.sha256),
+        _ => None,
+    };
+    let too_large = |what: String| Err(Rejection::new(ProblemType::TooLarge, what));
+    let blobs = predicate.blobs();
+    if blobs.len() > MAX_BLOBS {
+        return too_large(format!("an entry names at most {MAX_BLOBS} blobs"));
+    }
+    for Blob { sha256, bytes } in &blobs {
+        let (what, max) = match archive.as_ref() == Some(sha256) {
+            true => ("an archive", limits.archive_bytes),
+            false => ("a blob that is no archive", limits.blob_bytes),
+        };
+        if *bytes > max {
+            return too_large(format!("{what} has at most {max} bytes here, {sha256} has {bytes}"));
+        }
+    }
+    Ok(blobs)
+}

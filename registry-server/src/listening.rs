@@ -1,0 +1,127 @@
+//! How do connections come in, and when do they end? HTTP/1.1 only: TLS and newer versions are the proxy's in front.
+//!
+//! One connection is one request at a time, so the bound on connections bounds everything that requests hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::settings::Patience;
+use crate::slow::{MIN_BODY_RATE, MeteredStream};
+
+/// Connections at a time, at most; fewer where the system allows the process fewer open files.
+pub const MAX_CONNECTIONS: usize = 4_096;
+/// Open files that are left for the database, blobs, git and the peers.
+const RESERVED_FILES: u64 = 256;
+/// Bytes of a request's line and header, at most.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// Header lines of a request, at most.
+const MAX_HEADERS: usize = 100;
+/// Pause after the system could not give a connection: it has run out of something.
+const AFTER_ACCEPT_FAILURE: Duration = Duration::from_millis(100);
+/// What a connection over the bound is told.
+const SHED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\ncache-control: no-store\r\n\
+    connection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Connections that this process can hold: the bound, or what its limit of open files leaves.
+pub fn connection_bound() -> usize {
+    let left = open_file_bound().saturating_sub(RESERVED_FILES).max(64);
+    MAX_CONNECTIONS.min(usize::try_from(left).unwrap_or(usize::MAX))
+}
+
+#[cfg(unix)]
+fn open_file_bound() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+#[cfg(not(unix))]
+fn open_file_bound() -> u64 {
+    u64::MAX
+}
+
+/// Answers connections until `stop` turns true; then takes no more, lets open requests finish for `patience.stop`, and
+/// cuts the rest. Returns how many were cut.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    patience: Patience,
+    bound: usize,
+    mut stop: watch::Receiver<bool>,
+) -> usize {
+    let places = Arc::new(Semaphore::new(bound));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => match places.clone().try_acquire_owned() {
+                Ok(place) => {
+                    connections.spawn(answer(stream, app.clone(), patience, place, stop.clone()));
+                }
+                Err(_) => {
+                    let _ = stream.try_write(SHED);
+                }
+            },
+            Err(err) => {
+                tracing::warn!(why = %crate::problem::said(&err), "cannot accept a connection");
+                tokio::time::sleep(AFTER_ACCEPT_FAILURE).await;
+            }
+        }
+    }
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(patience.stop, all).await;
+    let cut = connections.len();
+    connections.shutdown().await;
+    cut
+}
+
+/// Answers one connection's requests, one after the other.
+async fn answer(
+    stream: TcpStream,
+    app: Router,
+    patience: Patience,
+    _place: OwnedSemaphorePermit,
+    mut stop: watch::Receiver<bool>,
+) {
+    let _ = stream.set_nodelay(true);
+    let (stream, meter) = MeteredStream::new(stream);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(patience.header)
+        .max_header_size(MAX_HEADER_BYTES)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+    let mut connection = std::pin::pin!(connection);
+    let mut look = tokio::time::interval_at(Instant::now() + patience.idle, patience.idle);
+    let mut written_before = 0;
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stop.wait_for(|stop| *stop), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            _ = look.tick() => {
+                let written = meter.written();
+                if meter.is_stuck() && written - written_before < MIN_BODY_RATE * patience.idle.as_secs().max(1) {
+                    // Dropping the connection drops the answer's body, and with it the file or process behind it.
+                    return;
+                }
+                written_before = written;
+            }
+        }
+    }
+}

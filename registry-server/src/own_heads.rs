@@ -1,0 +1,132 @@
+//! How far have others seen the logs that are hosted here? Asked before anything is signed.
+//!
+//! After a restored backup or a failover the store may end before what the world has seen. Signing on from there would
+//! be a second history, and permanent proof of misbehaviour against an honest body. Peers that do not answer in time do
+//! not hold a registry up: a fresh commons starts with nobody there. Whatever they show later is compared all the same,
+//! each time they are followed.
+
+use std::sync::Arc;
+
+use brick_client::Client;
+use brick_schemas::Origin;
+use brick_tlog::checkpoint::{Checkpoint, open_note};
+use brick_tlog::note::Note;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+use crate::closed::Closed;
+use crate::nodes::Nodes;
+use crate::problem::said;
+use crate::registry::{Registry, RegistryError};
+use crate::settings::Peer;
+
+/// Asks every peer's witness for the largest head of each of `origins` that it cosigned, and closes the logs that this
+/// registry's store does not extend.
+///
+/// Returns how many peers answered for all of them.
+pub async fn ask(registry: &Arc<Registry>, origins: &[Origin]) -> usize {
+    if origins.is_empty() {
+        return 0;
+    }
+    let limit = registry.settings.patience.own_heads;
+    let peers = registry.peers();
+    let mut asked: FuturesUnordered<_> =
+        peers.iter().map(|peer| tokio::time::timeout(limit, ask_peer(registry, peer, origins))).collect();
+    let mut answered = 0;
+    while let Some(outcome) = asked.next().await {
+        match outcome {
+            Ok(Ok(())) => answered += 1,
+            Ok(Err(why)) => {
+                tracing::debug!(why, "a peer could not say how far it has seen this registry's logs")
+            }
+            Err(_) => tracing::warn!("a peer did not say in time how far it has seen this registry's logs"),
+        }
+    }
+    tracing::info!(
+        logs = origins.len(),
+        peers = peers.len(),
+        answered,
+        "asked how far this registry's logs were seen"
+    );
+    answered
+}
+
+async fn ask_peer(registry: &Arc<Registry>, peer: &Peer, origins: &[Origin]) -> Result<(), String> {
+    let Some(url) = &peer.url else { return Ok(()) };
+    let limit = registry.settings.patience.own_heads;
+    let patience = brick_client::Patience {
+        connect: limit,
+        idle: limit,
+        total: limit,
+        attempts: 1,
+        ..brick_client::Patience::default()
+    };
+    let client = Client::with_patience(url, patience).map_err(|err| said(&err))?;
+    for origin in origins {
+        let name = Registry::log_key_name(origin);
+        let note = client.witness_checkpoint(&name).await.map_err(|err| said(&err))?;
+        let Some(note) = note else { continue };
+        // A head that this registry's own key did not sign says nothing about it.
+        let Ok(head) = open_note(note, &registry.hosted_vkey(origin)) else { continue };
+        let compared = registry.compare_own_head(origin, head.checkpoint(), head.note(), &peer.name).await;
+        compared.map_err(|err| said(&err))?;
+    }
+    Ok(())
+}
+
+impl Registry {
+    /// Closes a hosted log if a head that its key signed is not one that the store has or extends.
+    ///
+    /// - `checkpoint`, `note`: the head; the note is verified to be signed by this registry's key.
+    /// - `witness`: who showed it.
+    ///
+    /// # Errors
+    /// [`RegistryError`] where the store fails.
+    pub async fn compare_own_head(
+        &self,
+        origin: &Origin,
+        checkpoint: &Checkpoint,
+        note: &Note,
+        witness: &str,
+    ) -> Result<(), RegistryError> {
+        let log = self.stored_log(origin).await?;
+        let ours = log.as_ref().map_or(0, |log| log.size);
+        if checkpoint.size > ours {
+            let (theirs, witness) = (checkpoint.size, witness.to_owned());
+            self.close_log(origin, Closed::Behind { origin: origin.clone(), ours, theirs, witness });
+            return Ok(());
+        }
+        let Some(log) = log else { return Ok(()) };
+        let root =
+            Nodes::new(&self.store, log.id).root_at(checkpoint.size).await.map_err(RegistryError::store)?;
+        if root != checkpoint.root {
+            let newest = self.head(origin).map(|head| head.newest.clone()).unwrap_or_default();
+            let why =
+                format!("{origin} was signed with {} leaves that are not the ones here", checkpoint.size);
+            self.keep_evidence(origin, &newest, &note.to_bytes(), &why).await?;
+            self.close_log(origin, Closed::Forked { origin: origin.clone(), size: checkpoint.size });
+        }
+        Ok(())
+    }
+
+    /// The origins of the logs that are hosted here, by the store and by the records, in order.
+    ///
+    /// # Errors
+    /// [`RegistryError`] where the store fails.
+    pub async fn hosted_origins(&self) -> Result<Vec<Origin>, RegistryError> {
+        let logs = self.store.logs().await.map_err(RegistryError::store)?;
+        let mut origins: Vec<Origin> =
+            logs.into_iter().filter(|log| log.hosted).map(|log| log.origin).collect();
+        let state = self.commons();
+        origins.extend(
+            state
+                .commons
+                .iter()
+                .flat_map(|commons| commons.publishers())
+                .filter(|record| record.home == self.settings.id)
+                .map(|record| record.origin.clone()),
+        );
+        origins.sort();
+        origins.dedup();
+        Ok(origins)
+    }
+}
