@@ -311,7 +311,7 @@ impl ExampleCommons {
                 return Err(CeremonyError::Slow { what: what.to_owned(), limit: LIMIT });
             }
             // Twice a second: registries need not wait for their own interval while somebody is watching.
-            if rounds % 10 == 0 {
+            if rounds.is_multiple_of(10) {
                 for server in &self.servers {
                     server.registry.follow.notify_one();
                 }
