@@ -5,11 +5,13 @@
 //! |---|---|
 //! | `world` | what honest commons is attacked? |
 //! | `site` | what does a registry serve, and with what changed? |
+//! | `change` | how is one thing changed, and nothing else? |
 //! | `forge` | what can a host and all witnesses show together? |
 //! | `scene` | what does the victim do, and what did it say and write? |
 //! | `mirror` | what does a registry make of it that follows a changed repository? |
 //! | `rows` | what is changed, and which check must notice? |
 
+mod change;
 mod forge;
 mod mirror;
 mod rows;
@@ -78,7 +80,7 @@ fn a_mirror_tells_wrong_leaves_from_a_second_history(world: &World) {
     let held = world.late.leaves(LOG);
     let longer = |mut leaves: Vec<Vec<u8>>, time: u64| {
         while leaves.len() <= held.len() {
-            leaves.push(forge::snapshot(leaves.len() as u64, time, &rows::north_files(&world.late)));
+            leaves.push(forge::snapshot(leaves.len() as u64, time, &change::north_files(&world.late)));
         }
         leaves
     };
@@ -92,7 +94,7 @@ fn a_mirror_tells_wrong_leaves_from_a_second_history(world: &World) {
         let mirror = Mirror::start(world, &scene);
         assert_eq!(mirror.follow(world, Until::Once).leaves, held.len() as u64);
         let head = forge::Forged::new(&world.log_keys, head_of, world.now).head();
-        rows::write_clone(&scene, LOG, &leaves, &head);
+        change::write_clone(&scene, LOG, &leaves, &head);
         let followed = mirror.follow(world, Until::Refused);
         mirror.stop(world);
         assert_eq!(followed.leaves, held.len() as u64, "{what}: {followed:#?}");
