@@ -54,7 +54,10 @@ pub fn run(ctx: &Context, args: &QuickstartArgs) -> Result<(), Failure> {
         let story = async {
             let running = quickstart::run(ctx, &plan).await?;
             if !args.exit {
-                ctx.say(format_args!("{}", quickstart::what_next(ctx, &running)))?;
+                // One at a time: a line's end within a line would be shown as an escape.
+                for line in quickstart::what_next(ctx, &running).lines() {
+                    ctx.say(format_args!("{line}"))?;
+                }
                 ctx.flush()?;
                 std::future::pending::<()>().await;
             }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use brick_client::Client;
+use brick_index::layout;
 use brick_schemas::predicate::publisher::PublisherKey;
 use brick_schemas::predicate::{
     Basis, Place, Predicate, Publisher, PublisherKind, PublisherStatus, Registry as RegistryRecord, Right,
@@ -277,36 +278,31 @@ impl ExampleCommons {
     /// # Errors
     /// [`CeremonyError::Slow`].
     pub async fn wait_for_quorum(&self) -> Result<(), CeremonyError> {
-        self.wait("mirroring and cosigning", || self.is_settled()).await
+        self.wait_async("mirroring and cosigning", async || self.is_settled().await).await
     }
 
-    /// Whether every registry shows the same newest, quorate head of every log.
-    pub fn is_settled(&self) -> bool {
+    /// Whether every registry shows the same newest, quorate head of every log, over HTTP and in its git repository.
+    pub async fn is_settled(&self) -> bool {
         let mut newest = std::collections::BTreeMap::new();
         for server in &self.servers {
-            for (origin, head) in server.registry.heads() {
-                let size = newest.entry(origin).or_insert(0);
-                *size = head.size.max(*size);
+            let Ok(logs) = server.registry.store.logs().await else { return false };
+            for log in logs {
+                let size = newest.entry(log.origin).or_insert(0);
+                *size = log.size.max(*size);
             }
         }
-        self.servers.iter().all(|server| {
-            newest.iter().all(|(origin, size)| {
-                server.registry.head(origin).is_some_and(|head| {
-                    head.shown_size == *size
-                        && server.registry.rules(head.publisher.as_ref()).is_ok_and(|rules| {
-                            brick_trust::open_head(&head.shown, &rules)
-                                .is_ok_and(|open| open.has_quorum(&rules, brickyard::registry::now()))
-                        })
-                })
-            })
-        })
+        self.servers.iter().all(|server| newest.iter().all(|(origin, size)| shows(server, origin, *size)))
     }
 
     async fn wait(&self, what: &str, done: impl Fn() -> bool) -> Result<(), CeremonyError> {
+        self.wait_async(what, async || done()).await
+    }
+
+    async fn wait_async(&self, what: &str, done: impl AsyncFn() -> bool) -> Result<(), CeremonyError> {
         const LIMIT: Duration = Duration::from_secs(60);
         let deadline = tokio::time::Instant::now() + LIMIT;
         let mut rounds = 0_u32;
-        while !done() {
+        while !done().await {
             if tokio::time::Instant::now() > deadline {
                 return Err(CeremonyError::Slow { what: what.to_owned(), limit: LIMIT });
             }
@@ -321,4 +317,18 @@ impl ExampleCommons {
         }
         Ok(())
     }
+}
+
+/// Whether a registry shows a log's head of `size` leaves with a quorum, over HTTP and in git.
+fn shows(server: &Server, origin: &Origin, size: u64) -> bool {
+    let Some(head) = server.registry.head(origin) else { return false };
+    let Ok(rules) = server.registry.rules(head.publisher.as_ref()) else { return false };
+    let folder = head.publisher.as_ref().map_or_else(|| layout::COMMONS.to_owned(), layout::log);
+    let in_git =
+        server.registry.projection.read(&layout::checkpoint(&folder)).ok().flatten().unwrap_or_default();
+    [&head.shown, &in_git].into_iter().all(|note| {
+        brick_trust::open_head(note, &rules).is_ok_and(|open| {
+            open.checkpoint().size == size && open.has_quorum(&rules, brickyard::registry::now())
+        })
+    })
 }

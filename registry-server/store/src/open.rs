@@ -4,7 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
@@ -366,6 +366,11 @@ fn make_dir(dir: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// How long a taken lock is asked for again.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+/// Between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 fn take_lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join("lock");
     let lock = OpenOptions::new()
@@ -374,10 +379,16 @@ fn take_lock(dir: &Path) -> Result<File, OpenError> {
         .write(true)
         .open(&path)
         .map_err(|err| OpenError::File { doing: "open", path: path.clone(), err })?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),
-        Err(TryLockError::Error(err)) => Err(OpenError::File { doing: "lock", path, err }),
+    // A program that starts another holds its open files twice between fork and exec, for a moment: a lock that was let go
+    // just now can look taken.
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { dir: dir.to_owned() }),
+            Err(TryLockError::Error(err)) => return Err(OpenError::File { doing: "lock", path, err }),
+        }
     }
 }
 

@@ -95,7 +95,12 @@ pub(super) fn run(ctx: &Context, args: &InitArgs) -> Result<(), Failure> {
     let deciders = drafts::deciders(ctx, &said);
     let description = drafts::describe(&draft, &said, deciders.as_deref(), &names);
     ctx.talk_block(&description.lines().join("\n"));
-    ctx.note(format_args!("next, every steward runs `brick commons sign {}`", args.out.display()));
+    ctx.note(format_args!(
+        "next, at least {} of {} stewards run `brick commons sign {}`",
+        stewards.threshold,
+        stewards.keys.len(),
+        args.out.display()
+    ));
     ctx.say(format_args!("{}", draft.payload_digest()))
 }
 
