@@ -48,7 +48,7 @@ use store::{Pin, Store};
 
 /// Times that a registry is asked again while its answers are on the move: it lags behind what was seen before, or a
 /// head moved between two files.
-pub(crate) const MAX_TRIES: u32 = 7;
+pub(crate) const MAX_TRIES: u32 = 6;
 /// Pause before asking again; it doubles with each.
 pub(crate) const FIRST_PAUSE_MS: u64 = 150;
 /// Releases and index files under way at once, at most.
