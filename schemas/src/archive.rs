@@ -1,7 +1,7 @@
 //! Which bytes are a brick's archive? Exactly one gzip'd POSIX ustar of regular files (design §6).
 //!
 //! `<brick>-<version>.brick` can be opened by anybody's `tar`, and read by ours only when every byte that carries no
-//! content is the byte that [`write`] would have put there. One frame, then one stream of 512-byte blocks:
+//! content is the byte that [`write()`] would have put there. One frame, then one stream of 512-byte blocks:
 //!
 //! ```text
 //! gzip   1f 8b 08 00  00 00 00 00  02 ff    deflate, no flags, time 0, "best compression", unknown system
@@ -30,7 +30,7 @@
 //! Every path begins with the folder `<brick>-<version>/`; folders have no members of their own. How the deflate stream
 //! was made is left open (a stored block is as good as a squeezed one): an archive's identity is the SHA-256 of its bytes, so
 //! two spellings of the same files are two archives with the same [`Contents`], and re-compression need not give the
-//! same bytes back. [`write`] itself always gives the same bytes for the same files.
+//! same bytes back. [`write()`] itself always gives the same bytes for the same files.
 //!
 //! Decided here, because other tools differ: paths beyond ASCII are allowed in NFC ([`ArchivePath`] says which
 //! characters), a component may not begin with `-`, and a gzip header with a time, a name or another system is refused.
@@ -79,7 +79,7 @@ pub fn contents(files: &[(ArchivePath, &[u8])]) -> Contents {
     Contents::of(sorted.into_iter().map(|(path, content)| (path.as_str(), Digest::of(content))))
 }
 
-/// An archive whose every byte has been checked. Only [`read`] makes one.
+/// An archive whose every byte has been checked. Only [`read()`] makes one.
 ///
 /// Its name and version are those of its folder; whether the manifest says the same is the caller's to ask.
 pub struct Archive {

@@ -30,7 +30,7 @@ pub enum WriteError {
 /// Returns the same bytes for the same files, whatever their order, on every machine.
 ///
 /// # Errors
-/// [`WriteError`] for whatever [`read`](super::read) would refuse under [`Limits::default`].
+/// [`WriteError`] for whatever [`read`](super::read()) would refuse under [`Limits::default`].
 pub fn write(
     name: &BrickName,
     version: &Version,
