@@ -174,7 +174,8 @@ impl<'a> Encoding<'a> {
                 }
                 // The root's own features are all on; what they say of each other changes nothing.
                 for item in self.problem.features.values().flatten() {
-                    let (FeatureItem::Strong(brick, feature) | FeatureItem::Weak(brick, feature)) = item else {
+                    let (FeatureItem::Strong(brick, feature) | FeatureItem::Weak(brick, feature)) = item
+                    else {
                         continue;
                     };
                     for dependency in sorted(self.problem.requires.iter().filter(|d| d.name == *brick)) {

@@ -299,7 +299,10 @@ fn a_value_of_no_good_form_is_refused_with_the_rule_it_breaks() {
         *statement["predicate"].pointer_mut(pointer).unwrap_or_else(|| panic!("{kind}{pointer}")) = bad;
         let error = parse(&statement).unwrap_err();
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
-        assert!(matches!(error, StatementError::Json(_)) && cause.contains(says), "{kind}{pointer}: {error}: {cause}");
+        assert!(
+            matches!(error, StatementError::Json(_)) && cause.contains(says),
+            "{kind}{pointer}: {error}: {cause}"
+        );
     }
 }
 
