@@ -43,7 +43,7 @@ use heads::Log;
 use lookup::LookedUp;
 use project::Project;
 use refusal::cannot_begin;
-use resolve::Unlock;
+use resolve::{Answer, Unlock};
 use store::{Pin, Store};
 
 /// Times that a registry is asked again while its answers are on the move: it lags behind what was seen before, or a
@@ -171,23 +171,51 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A session and the lockfile of a project that has been resolved, and locked unless `--locked`; `None`, and a note,
-/// where it requires nothing.
+/// A project that has been resolved, and the session that did it. The lockfile is not written yet.
+pub(crate) struct Resolved<'a> {
+    /// What was verified on the way.
+    pub(crate) session: Session<'a>,
+    /// What was chosen.
+    pub(crate) answer: Answer,
+    old: Option<Lockfile>,
+}
+
+impl Resolved<'_> {
+    /// The lockfile as it should be.
+    pub(crate) fn lock(&self) -> &Lockfile {
+        &self.answer.lock
+    }
+
+    /// Writes the lockfile unless `--locked`, and says what changed. Whoever fetches does it after everything that
+    /// was fetched has been verified, so that a refusal writes nothing.
+    ///
+    /// # Errors
+    /// [`Failure`] where it cannot be written.
+    pub(crate) fn keep_lock(&self, project: &Project) -> Result<(), Failure> {
+        if !self.session.ctx.limits().locked {
+            project.keep_lock(&self.answer.lock)?;
+        }
+        self.session.say_changes(self.old.as_ref(), &self.answer);
+        Ok(())
+    }
+}
+
+/// Resolves a project; nothing is written. `None`, and a note, where it requires nothing.
 ///
 /// # Errors
 /// [`Failure`].
-pub(crate) fn locked_session<'a>(
+pub(crate) fn resolved_session<'a>(
     ctx: &'a Context,
     project: &Project,
-) -> Result<Option<(Session<'a>, Lockfile)>, Failure> {
+) -> Result<Option<Resolved<'a>>, Failure> {
     if project.is_alone() {
         ctx.note(format_args!("{} requires no bricks", project.name()));
         return Ok(None);
     }
     let old = project.lock(ctx)?;
     let mut session = Session::open(ctx, old.as_ref())?;
-    let answer = session.resolve_and_lock(project, &Unlock::Nothing)?;
-    Ok(Some((session, answer.lock)))
+    let answer = session.resolve(project, old.as_ref(), &Unlock::Nothing)?;
+    Ok(Some(Resolved { session, answer, old }))
 }
 
 /// The lockfile that a project should have; not written. `None` where it requires nothing and has none.
