@@ -1,7 +1,10 @@
 //! What does a running registry answer, seen from its sockets? Real servers on loopback, real git, a real database.
 
 mod files;
+mod git;
+mod hostile;
 mod http;
+mod lists;
 mod races;
 mod refusals;
 mod town;
