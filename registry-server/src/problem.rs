@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use brick_index::fold::Conflict;
 use brick_schemas::api::{PROBLEM_MEDIA_TYPE, Problem, ProblemType};
 use brick_schemas::text::escape;
-use brick_store::{CommitError, Fault, ReadError};
+use brick_store::{BlobError, CommitError, Fault, ReadError};
 use brick_trust::{Refused, Step};
 
 use crate::nodes::NodeError;
@@ -142,6 +142,26 @@ impl From<ReadError> for Rejection {
             other => {
                 tracing::error!(why = %said(&other), "a read failed");
                 Self::new(ProblemType::Internal, "the registry could not read what it keeps")
+            }
+        }
+    }
+}
+
+impl From<&BlobError> for Rejection {
+    fn from(err: &BlobError) -> Self {
+        match err {
+            BlobError::TooLarge { .. } => Self::new(ProblemType::TooLarge, err.to_string()),
+            BlobError::WrongDigest { .. } => Self::new(ProblemType::ArchiveMismatch, err.to_string()),
+            BlobError::DiskFull { .. } => {
+                Self::new(ProblemType::StorageFull, "the registry's disk is full; nothing was logged")
+            }
+            BlobError::ReadOnly { .. } => {
+                Self::new(ProblemType::ReadOnly, "the registry's disk takes no writes; nothing was logged")
+            }
+            BlobError::Fault(fault) => Self::fault(fault),
+            other => {
+                tracing::error!(why = %said(other), "a blob could not be stored or read");
+                Self::new(ProblemType::Internal, "the blob could not be stored or read")
             }
         }
     }

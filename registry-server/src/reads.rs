@@ -203,10 +203,12 @@ pub async fn archive(
     Path(release): ReleasePath,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    let (_, row) = as_shown(|| release_row(&registry, &release)).await?;
+    let (head, row) = as_shown(|| release_row(&registry, &release)).await?;
     let damaged = || Rejection::new(ProblemType::Internal, "the stored index line is damaged");
     let lines = brick_schemas::index_line::parse_index_file(row.line.as_bytes()).map_err(|_| damaged())?;
     let line = lines.first().ok_or_else(damaged)?;
+    let origin = Origin::of_publisher(&line.name.publisher);
+    registry.demand_agreement(&head, &origin, row.entry, &line.cksum).await?;
     blob_file(&registry, &line.cksum, ARCHIVE, &headers).await
 }
 

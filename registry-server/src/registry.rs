@@ -14,6 +14,7 @@ use brick_tlog::tree::Tree;
 use brick_trust::{Commons, HeadRules, Pin, Refused};
 use tokio::sync::{Notify, broadcast, mpsc};
 
+use crate::archive_check::KeptVerdicts;
 use crate::blocking::blocking;
 use crate::closed::ClosedLogs;
 use crate::counts::KeptCounts;
@@ -61,6 +62,7 @@ pub struct Registry {
     pub(crate) peer_clients: PeerClients,
     pub(crate) kept_counts: KeptCounts,
     pub(crate) kept_texts: KeptTexts,
+    pub(crate) kept_verdicts: KeptVerdicts,
     /// Logs whose git files are behind.
     pub(crate) unprojected: Mutex<BTreeSet<Origin>>,
 }
@@ -186,6 +188,7 @@ impl Registry {
             peer_clients: PeerClients::default(),
             kept_counts: KeptCounts::default(),
             kept_texts: KeptTexts::default(),
+            kept_verdicts: KeptVerdicts::default(),
             unprojected: Mutex::new(BTreeSet::new()),
         });
         registry.load_commons().await?;
@@ -216,6 +219,12 @@ impl Registry {
                 })?;
             }
             next += leaves.len() as u64;
+        }
+        let signed = self.store.last_checkpoint(log.id).await.map_err(RegistryError::store)?;
+        if let Some(signed) = signed.filter(|signed| signed.root != digest(state.tree.root())) {
+            let what = format!("its leaves are not those under its head of {} leaves", signed.size);
+            let err = Refused::new(brick_trust::Step::Inclusion, what).into();
+            return Err(RegistryError::Damaged { origin: log.origin, err });
         }
         self.set_commons(state);
         Ok(())
