@@ -84,6 +84,12 @@ impl Rejection {
         Self::new(problem_type, chain(refused))
     }
 
+    /// Something of the registry's own, for its operator to look at.
+    fn failed(err: &RegistryError) -> Self {
+        tracing::error!(why = %said(err), "a request failed");
+        Self::new(ProblemType::Internal, "the registry failed")
+    }
+
     /// The log already says otherwise.
     pub fn conflict(conflict: &Conflict) -> Self {
         Self::new(ProblemType::Conflict, conflict.to_string())
@@ -184,10 +190,12 @@ impl From<RegistryError> for Rejection {
     fn from(err: RegistryError) -> Self {
         match err {
             RegistryError::Refused(refused) => Self::refused(&refused),
-            other => {
-                tracing::error!(why = %said(&other), "a request failed");
-                Self::new(ProblemType::Internal, "the registry failed")
-            }
+            // A log that moved meanwhile, or a disk, is told apart from a fault of ours.
+            RegistryError::Store(err) => match err.downcast::<ReadError>() {
+                Ok(err) => (*err).into(),
+                Err(err) => Self::failed(&RegistryError::Store(err)),
+            },
+            other => Self::failed(&other),
         }
     }
 }
