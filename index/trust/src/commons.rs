@@ -8,6 +8,7 @@ use brick_schemas::predicate::{
 use brick_schemas::{Digest, KeySet, Origin, PublicKey, PublisherName};
 use brick_tlog::hash::Hash;
 use brick_tlog::note::{Algorithm, Vkey};
+use serde::{Deserialize, Serialize};
 
 use crate::entry::{BasisRoot, demand_place};
 use crate::envelope::Envelope;
@@ -24,7 +25,7 @@ pub struct Pin {
 }
 
 /// The commons log up to some size, every entry verified.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Commons {
     first_root: Digest,
     root: Root,
@@ -65,6 +66,20 @@ impl Commons {
             payloads: BTreeSet::from([envelope.payload_digest()]),
             size: 1,
         })
+    }
+
+    /// What the fold came to, as JSON, for whoever verified it to keep: [`from_kept`](Self::from_kept) goes on from there.
+    pub fn to_kept(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a fold has only string keys")
+    }
+
+    /// Goes on from what was kept. Nothing is verified again: the caller vouches that these bytes are its own, unchanged,
+    /// as it vouches for its pin.
+    ///
+    /// Returns `None` where they are no fold of the pinned commons.
+    pub fn from_kept(bytes: &[u8], pin: &Pin) -> Option<Self> {
+        let kept: Self = serde_json::from_slice(bytes).ok()?;
+        (kept.first_root == pin.root_sha256 && kept.size > 0).then_some(kept)
     }
 
     /// Applies the next leaf, or changes nothing.
