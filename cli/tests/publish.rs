@@ -293,7 +293,9 @@ fn a_registry_is_admitted_by_its_introduction() {
     let data = room.work().join("mid");
     let key = ed25519_dalek::SigningKey::from_bytes(&[51; 32]);
     let witness = brick_tlog::note::Vkey::of(
-        brickyard::registry::witness_name(&brick_schemas::PublisherName::parse("registry.mid.example").unwrap()),
+        brickyard::registry::witness_name(
+            &brick_schemas::PublisherName::parse("registry.mid.example").unwrap(),
+        ),
         brick_tlog::note::Algorithm::CosignatureV1,
         &ed25519_dalek::SigningKey::from_bytes(&[52; 32]),
     );
@@ -318,15 +320,23 @@ fn a_registry_is_admitted_by_its_introduction() {
     );
     // The options say the same.
     let (log_key, witness) = (introduction.log_key.to_string(), introduction.witness.clone());
-    let options = ["--operator", "mid.example", "--url", "https://registry.mid.example", "--log-key", &log_key];
+    let options =
+        ["--operator", "mid.example", "--url", "https://registry.mid.example", "--log-key", &log_key];
     let options = [&["registry.mid.example"], &options[..], &["--witness", &witness]].concat();
     admit(&options, 0, &[&fingerprint]);
     admit(&[&from[..], &["registry.mid.example"]].concat(), 0, &[&fingerprint]);
-    admit(&[&from[..], &["registry.south.example"]].concat(), 2, &["introduces registry.mid.example", "help: "]);
+    admit(
+        &[&from[..], &["registry.south.example"]].concat(),
+        2,
+        &["introduces registry.mid.example", "help: "],
+    );
     admit(&[&from[..], &["--operator", "x.example"]].concat(), 2, &["--from"]);
     admit(&["registry.mid.example"], 2, &["--operator", "--from"]);
     room.write("mid/introduction.json", introduction.to_text().replace("\"v\": 1", "\"v\": 9"));
     admit(&from, 1, &["introduces no registry", "version 9", "help: "]);
-    room.write("mid/introduction.json", introduction.to_text().replace("mid.example/witness", "mid.example/log"));
+    room.write(
+        "mid/introduction.json",
+        introduction.to_text().replace("mid.example/witness", "mid.example/log"),
+    );
     admit(&from, 2, &["is no witness key"]);
 }
