@@ -7,7 +7,7 @@ use brick_schemas::lockfile::{Lockfile, MAX_LOCKFILE_BYTES};
 use brick_schemas::manifest::MAX_MANIFEST_BYTES;
 use brick_schemas::predicate::release::Dependency;
 use brick_schemas::service::ServiceManifest;
-use brick_schemas::{FeatureName, FullName, Manifest};
+use brick_schemas::{FeatureItem, FeatureName, FullName, Manifest};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -83,13 +83,9 @@ impl Project {
     }
 
     /// Its own features, all of which a lock serves.
-    pub(crate) fn features(&self) -> BTreeMap<FeatureName, Vec<String>> {
+    pub(crate) fn features(&self) -> BTreeMap<FeatureName, Vec<FeatureItem>> {
         match &self.kind {
-            Kind::Brick(manifest) => manifest
-                .features
-                .iter()
-                .map(|(name, items)| (name.clone(), items.iter().map(ToString::to_string).collect()))
-                .collect(),
+            Kind::Brick(manifest) => manifest.features.clone(),
             Kind::Service(_) => BTreeMap::new(),
         }
     }

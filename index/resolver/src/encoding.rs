@@ -29,11 +29,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use brick_schemas::predicate::release::Dependency;
-use brick_schemas::{FeatureName, IndexLine, Requirement};
+use brick_schemas::{FeatureItem, FeatureName, IndexLine, Requirement};
 use pubgrub::{Dependencies, DependencyProvider, PackageResolutionStatistics, VersionSet};
 
 use crate::Problem;
-use crate::item::Item;
 use crate::offers::{BrickId, DEFAULT_FEATURE, FeatureId, LineId, Offers, Stop, has};
 use crate::set::{Place, PlaceSet, operation_count, start_counting};
 
@@ -88,8 +87,8 @@ pub(crate) enum Key<'a> {
 /// Why a release cannot be used whatever else is chosen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Refusal {
-    /// A feature has an item that means nothing: not of the form, or naming what the release has not.
-    Item(String),
+    /// A feature has an item that means nothing: it names what the release has not.
+    Item(FeatureItem),
     /// It requires another release of its own line.
     Itself,
 }
@@ -97,7 +96,7 @@ pub(crate) enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Item(item) => write!(f, "means nothing by `{}`", item.escape_default()),
+            Self::Item(item) => write!(f, "means nothing by `{item}`"),
             Self::Itself => f.write_str("requires another release of its own line"),
         }
     }
@@ -174,10 +173,13 @@ impl<'a> Encoding<'a> {
                     self.demand(None, dependency, &mut out)?;
                 }
                 // The root's own features are all on; what they say of each other changes nothing.
-                for item in self.problem.features.values().flatten().filter_map(|item| Item::parse(item)) {
-                    let Item::Of { brick, feature, .. } = item else { continue };
-                    for dependency in sorted(self.problem.requires.iter().filter(|d| d.name == brick)) {
-                        self.demand_feature(None, dependency, &feature, &mut out)?;
+                for item in self.problem.features.values().flatten() {
+                    let (FeatureItem::Strong(brick, feature) | FeatureItem::Weak(brick, feature)) = item
+                    else {
+                        continue;
+                    };
+                    for dependency in sorted(self.problem.requires.iter().filter(|d| d.name == *brick)) {
+                        self.demand_feature(None, dependency, feature, &mut out)?;
                     }
                 }
             }
@@ -204,11 +206,10 @@ impl<'a> Encoding<'a> {
                     self.demand(Some(line), dependency, &mut out)?;
                 }
                 for (feature, items) in &release.features {
-                    for asked in items.iter().filter_map(|item| Item::parse(item)) {
-                        let Item::Of { brick: of, feature: asked, weak: true } = asked else { continue };
-                        if of == *name {
-                            let (feature, asked) =
-                                (self.offers.feature(feature), self.offers.feature(&asked));
+                    for item in items {
+                        let FeatureItem::Weak(of, asked) = item else { continue };
+                        if of == name {
+                            let (feature, asked) = (self.offers.feature(feature), self.offers.feature(asked));
                             let weak = Key::Weak { line, release: place, feature, brick, asked };
                             out.push((self.package(weak), weak_set([WEAK_FEATURE_OFF, WEAK_BOTH_ON])));
                         }
@@ -341,30 +342,31 @@ impl<'a> Encoding<'a> {
         place: Place,
         release: &'a IndexLine,
         feature: FeatureId,
-        text: &str,
+        item: &FeatureItem,
         out: &mut Demands,
     ) -> Result<(), Failed> {
-        let refused = || Failed::Refused(Refusal::Item(text.to_owned()));
+        let refused = || Failed::Refused(Refusal::Item(item.clone()));
         let here = || PlaceSet::singleton(place);
-        match Item::parse(text).ok_or_else(refused)? {
-            Item::Feature(other) => {
-                if !has(release, &other) {
+        match item {
+            FeatureItem::Feature(other) => {
+                if !has(release, other) {
                     return Err(refused());
                 }
-                out.push((self.package(Key::Feature(line, self.offers.feature(&other))), here()));
+                out.push((self.package(Key::Feature(line, self.offers.feature(other))), here()));
             }
-            Item::Optional(brick) => {
+            FeatureItem::Requirement(brick) => {
                 let dependency =
-                    release.deps.iter().find(|d| d.optional && d.name == brick).ok_or_else(refused)?;
+                    release.deps.iter().find(|d| d.optional && d.name == *brick).ok_or_else(refused)?;
                 let brick = self.offers.brick(&dependency.name)?;
                 out.push((self.package(Key::Optional(line, brick)), here()));
             }
-            Item::Of { brick, feature: asked, weak } => {
-                let dependencies = sorted(release.deps.iter().filter(|d| d.name == brick));
+            FeatureItem::Strong(brick, asked) | FeatureItem::Weak(brick, asked) => {
+                let weak = matches!(item, FeatureItem::Weak(..));
+                let dependencies = sorted(release.deps.iter().filter(|d| d.name == *brick));
                 let brick = self.offers.brick(&dependencies.first().ok_or_else(refused)?.name)?;
                 if dependencies.iter().any(|d| d.optional) {
                     if weak {
-                        let asked = self.offers.feature(&asked);
+                        let asked = self.offers.feature(asked);
                         let weak = Key::Weak { line, release: place, feature, brick, asked };
                         out.push((self.package(weak), weak_set([WEAK_REQUIREMENT_OFF, WEAK_BOTH_ON])));
                     } else {
@@ -372,7 +374,7 @@ impl<'a> Encoding<'a> {
                     }
                 }
                 for dependency in dependencies.into_iter().filter(|d| !(weak && d.optional)) {
-                    self.demand_feature(Some(line), dependency, &asked, out)?;
+                    self.demand_feature(Some(line), dependency, asked, out)?;
                 }
             }
         }

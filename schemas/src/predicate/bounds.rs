@@ -18,7 +18,6 @@ use super::{
 use crate::code::Code;
 use crate::date::Date;
 use crate::digest::Blob;
-use crate::feature::FeatureItem;
 use crate::key::KeySet;
 use crate::license::LicenseExpression;
 use crate::manifest::{MAX_SUMMARY_CHARS, MAX_TEXT_CHARS};
@@ -189,15 +188,8 @@ impl Release {
         rules.at_most("features", self.features.len(), MAX_FEATURES)?;
         for items in self.features.values() {
             rules.at_most("features", items.len(), MAX_FEATURE_ITEMS)?;
-            let mut parsed = Vec::with_capacity(items.len());
+            rules.ascending("features", items)?;
             for item in items {
-                match FeatureItem::parse(item) {
-                    Ok(item) => parsed.push(item),
-                    Err(err) => return rules.broken("features", err),
-                }
-            }
-            rules.ascending("features", &parsed)?;
-            for item in &parsed {
                 let optional = |name: &_| {
                     self.requires
                         .binary_search_by(|d| d.name.cmp(name))

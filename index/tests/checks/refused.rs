@@ -1,0 +1,1 @@
+//! What is refused, and at which step.
