@@ -16,7 +16,7 @@ use crate::surroundings::Surroundings;
 #[command(name = "brick", bin_name = "brick", version, max_term_width = 100, disable_help_subcommand = false)]
 #[command(after_help = "\
 Exit codes: 0 done, 1 fix the input, 2 usage, 3 alarm (signature, digest or history), 4 network, 101 bug.
-Environment: BRICK_HOME, BRICK_REGISTRY, BRICK_KEY, BRICK_KEY_PASSPHRASE, NO_COLOR, SSH_AUTH_SOCK.")]
+Environment: BRICK_HOME, BRICK_REGISTRY, BRICK_HTTP_TIMEOUT (seconds), BRICK_KEY, BRICK_KEY_PASSPHRASE, NO_COLOR, SSH_AUTH_SOCK.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
@@ -107,6 +107,7 @@ pub(crate) fn parse(
         home: cwd.join(home),
         cwd,
         registry,
+        is_registry_named: global.registry.is_some(),
         manifest_path: global.manifest_path,
         limits: Limits { locked: global.locked || global.frozen, offline: global.offline || global.frozen },
         json,

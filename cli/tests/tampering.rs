@@ -227,10 +227,72 @@ fn every_lie_is_refused_by_its_step_and_nothing_of_it_is_kept() {
         for (path, bytes) in machine.files() {
             let shown = path.display().to_string();
             assert!(!shown.contains("work/bricks"), "{case}: {shown} was written");
+            assert!(!shown.contains("brick.lock"), "{case}: {shown} was written");
             let is_true = honest.get(&path).map(|bytes| unsigned(bytes)) == Some(unsigned(&bytes));
             let is_checked = !shown.contains("home/cache/");
             assert!(is_true || is_checked, "{case}: {shown} is not what an honest registry gives");
         }
+    }
+}
+
+/// What lies in the working folder.
+fn work(machine: &Machine) -> Vec<(PathBuf, Vec<u8>)> {
+    machine.files().into_iter().filter(|(path, _)| path.starts_with("work")).collect()
+}
+
+#[test]
+fn a_refused_command_leaves_manifest_and_lockfile_as_they_were() {
+    let world = World::stocked();
+    let liar = Liar::before(&world, 0);
+    let without = SERVICE.split("# The first step.").next().unwrap();
+    let other =
+        format!("{SERVICE}\n[[part]]\nstep = \"tell\"\nbrick = \"south.example/notify\"\nversion = \"1\"\n");
+    let unlocked = Machine::trusting(&world, &world.url(0));
+    unlocked.write("service.toml", SERVICE);
+    let locked = Machine::trusting(&world, &world.url(0));
+    locked.write("service.toml", without);
+    locked.ok(&["add", "mid.example/address@=1.0.0"]);
+    let index: Place = ("/index/mid.example/", ".jsonl");
+    let archive: Place = ("/bricks/mid.example/bins/", "/archive");
+    let cases: &[(&Machine, &str, &[&str], Place)] = &[
+        (&unlocked, SERVICE, &["fetch"], archive),
+        (&unlocked, SERVICE, &["vendor"], archive),
+        (&unlocked, SERVICE, &["update"], index),
+        (&unlocked, SERVICE, &["metadata"], index),
+        (&unlocked, without, &["add", "mid.example/bins"], index),
+        (&unlocked, &other, &["remove", "south.example/notify"], index),
+        (&locked, SERVICE, &["fetch"], archive),
+        (&locked, SERVICE, &["update"], index),
+        (&locked, SERVICE, &["add", "south.example/notify@1"], ("/index/south.example/", ".jsonl")),
+    ];
+    for (machine, manifest, command, (begins, ends)) in cases {
+        let machine = machine.twin();
+        machine.write("service.toml", manifest);
+        let before = work(&machine);
+        let place = (*begins, *ends);
+        liar.lie(move |path, status, body| {
+            match path.starts_with(place.0) && path.ends_with(place.1) && status == 200 {
+                true => (status, flip(body.clone(), body.len() / 2)),
+                false => (status, body),
+            }
+        });
+        let ended = machine.run(&[&["--registry", &liar.url], *command].concat());
+        assert!(matches!(ended.code, 3 | 4), "{command:?}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("Locking"), "{command:?}: {}", ended.stderr);
+        assert_eq!(work(&machine), before, "{command:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_lockfile_that_cannot_be_written_leaves_the_manifest_as_it_was() {
+    let world = World::stocked();
+    let machine = Machine::trusting(&world, &world.url(0));
+    machine.write("service.toml", SERVICE);
+    machine.write("brick.lock/in-the-way", "");
+    let before = work(&machine);
+    for command in [["add", "south.example/notify@1"], ["remove", "mid.example/bins"]] {
+        machine.fails(&command, 1, &["brick.lock", "help: "]);
+        assert_eq!(work(&machine), before, "{command:?}");
     }
 }
 

@@ -167,10 +167,13 @@ async fn admit_entry(
     let origin = Origin::of_publisher(&publisher);
     let state = registry.commons();
     let commons = state.known().map_err(|err| Rejection::busy(&err.what))?;
-    let record = commons.publisher(&publisher).ok_or_else(|| {
-        Rejection::new(ProblemType::UnknownLog, format!("{publisher} is not admitted to this commons"))
-    })?;
+    if commons.publisher(&publisher).is_none() {
+        let what = format!("{publisher} is not admitted to this commons");
+        return Err(Rejection::new(ProblemType::UnknownLog, what));
+    }
     let head = hosted_head(registry, &origin)?;
+    // The record in force where the entry would stand: a newer one may count from a later leaf on.
+    let record = commons.record_at(&publisher, head.size).map_err(|err| Rejection::refused(&err))?;
     let basis = entry.statement.predicate.place().basis.size;
     if basis > head.size {
         let what = format!("its signer saw {basis} leaves of {origin}, this registry has {}", head.size);

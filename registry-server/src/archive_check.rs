@@ -9,6 +9,7 @@ use brick_schemas::predicate::Release;
 use brick_trust::{Refused, Step};
 use tokio::sync::Semaphore;
 
+use crate::blocking::blocking;
 use crate::registry::Registry;
 
 /// Archives that are unpacked in memory at a time: each may take the bound on unpacked bytes.
@@ -57,9 +58,7 @@ impl Registry {
     ) -> Result<(), Refused> {
         let _permit = CHECKS.acquire().await.expect("nobody closes it");
         let signed = release.clone();
-        let manifest = tokio::task::spawn_blocking(move || check_archive(&bytes, &signed, &limits))
-            .await
-            .expect("checking an archive does not panic")?;
+        let manifest = blocking(move || check_archive(&bytes, &signed, &limits)).await?;
         self.kept_texts.keep(release.archive.sha256, manifest.text);
         Ok(())
     }

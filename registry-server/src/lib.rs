@@ -11,6 +11,7 @@ pub mod archive_check;
 pub mod asking;
 pub mod blob_reads;
 pub mod blobs;
+pub mod blocking;
 pub mod closed;
 pub mod commands;
 pub mod configured;

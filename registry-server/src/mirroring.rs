@@ -23,6 +23,7 @@ use brick_trust::{Commons, Envelope, Head, HeadRules, Pin, Refused, Step, open_h
 use futures_util::stream::{StreamExt as _, TryStreamExt as _};
 
 use crate::blobs::{Fetched, fetch_from};
+use crate::blocking::blocking;
 use crate::closed::Closed;
 use crate::log_tail::LogTail;
 use crate::nodes::Nodes;
@@ -292,12 +293,11 @@ async fn check(
     leaves: Vec<Vec<u8>>,
 ) -> Result<(Vec<Vec<u8>>, Vec<CheckedLeaf>), Refused> {
     let (state, publisher) = (state.clone(), publisher.clone());
-    tokio::task::spawn_blocking(move || {
+    blocking(move || {
         let checked = check_leaves(state.known()?, &publisher, first, &leaves)?;
         Ok((leaves, checked))
     })
     .await
-    .expect("checking leaves does not panic")
 }
 
 /// Has the sequencer look at hosted logs again, and at who has been admitted.

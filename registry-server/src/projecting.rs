@@ -14,6 +14,7 @@ use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::note::Note;
 use tokio::time::Instant;
 
+use crate::blocking::blocking;
 use crate::git_process::GitProcess;
 use crate::problem::said;
 use crate::registry::{Registry, RegistryError, ShownHead, now};
@@ -155,9 +156,7 @@ impl Projecting {
         };
         let projection = self.registry.projection.clone();
         let author = self.registry.settings.id.to_string();
-        tokio::task::spawn_blocking(move || projection.commit(&content, &message, &author, now()))
-            .await
-            .expect("committing does not panic")?;
+        blocking(move || projection.commit(&content, &message, &author, now())).await?;
         self.registry.metrics.git_commits.inc();
         Ok(())
     }
@@ -202,9 +201,7 @@ impl Projecting {
     async fn projected_size(&self, folder: &str) -> Result<u64, RegistryError> {
         let projection = self.registry.projection.clone();
         let path = layout::checkpoint(folder);
-        let note = tokio::task::spawn_blocking(move || projection.read(&path))
-            .await
-            .expect("reading a repository does not panic")?;
+        let note = blocking(move || projection.read(&path)).await?;
         let size = note
             .and_then(|note| Note::parse(&note).ok())
             .and_then(|note| Checkpoint::parse(&note.text).ok())
@@ -220,11 +217,11 @@ impl Projecting {
         }
         self.written.clear();
         let path = self.registry.projection.path().to_owned();
-        let made = tokio::task::spawn_blocking(move || {
+        let made = blocking(move || {
             std::fs::remove_dir_all(&path).map_err(|err| ProjectionError::Io { path: path.clone(), err })?;
             Projection::open(&path)
         });
-        match made.await.expect("making a repository does not panic") {
+        match made.await {
             Ok(_) => tracing::warn!("the git repository is made again from the logs"),
             Err(err) => tracing::error!(why = %said(&err), "the git repository cannot be made again"),
         }

@@ -14,6 +14,7 @@ use brick_tlog::tree::Tree;
 use brick_trust::{Commons, HeadRules, Pin, Refused};
 use tokio::sync::{Notify, broadcast, mpsc};
 
+use crate::blocking::blocking;
 use crate::closed::ClosedLogs;
 use crate::counts::KeptCounts;
 use crate::metrics::Metrics;
@@ -165,9 +166,7 @@ impl Registry {
         let store =
             Store::open(&settings.data, StoreOptions::default()).await.map_err(RegistryError::store)?;
         let git = settings.data.join("commons.git");
-        let (projection, _) = tokio::task::spawn_blocking(move || Projection::open(&git))
-            .await
-            .expect("opening a repository does not panic")?;
+        let (projection, _) = blocking(move || Projection::open(&git)).await?;
         let (queue, receiver) = mpsc::channel(MAX_QUEUE);
         let registry = Arc::new(Self {
             settings,

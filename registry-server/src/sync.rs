@@ -11,6 +11,7 @@ use brick_trust::{Commons, Refused};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::broadcast;
 
+use crate::blocking::blocking;
 use crate::crew::{Crew, back_off, jittered};
 use crate::git_process::GitProcess;
 use crate::mirroring::Mirroring;
@@ -189,9 +190,7 @@ impl PeerTask {
         let name = format!("{}.git", Digest::of(self.peer.git.as_bytes()));
         let path = self.registry.settings.data.join("peers").join(name);
         let url = self.peer.git.clone();
-        let follower = tokio::task::spawn_blocking(move || Follower::open(&path, &url))
-            .await
-            .expect("opening a repository does not panic")?;
+        let follower = blocking(move || Follower::open(&path, &url)).await?;
         let mut git = GitProcess::start(follower.fetch_command()).map_err(FollowError::Start)?;
         let stderr = git.child.stderr.take();
         let run = async {
@@ -247,10 +246,9 @@ pub(crate) async fn in_view<T: Send + 'static>(
     read: impl FnOnce(&View) -> Result<T, FollowError> + Send + 'static,
 ) -> Result<Option<T>, FollowError> {
     let follower = follower.clone();
-    tokio::task::spawn_blocking(move || match follower.view()? {
+    blocking(move || match follower.view()? {
         Some(view) => read(&view).map(Some),
         None => Ok(None),
     })
     .await
-    .expect("reading a repository does not panic")
 }

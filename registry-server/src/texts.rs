@@ -9,6 +9,7 @@ use brick_schemas::language::LanguageTag;
 use brick_schemas::manifest::{Manifest, Text};
 use tokio::sync::Semaphore;
 
+use crate::blocking::blocking;
 use crate::registry::Registry;
 
 /// Archives whose texts are kept; past it the memory is emptied and fills again.
@@ -67,7 +68,7 @@ impl Registry {
             let archive = archive::read(&bytes, &limits).ok()?;
             Some(Manifest::from_bytes(archive.file("brick.toml")?).ok()?.text)
         };
-        let texts = tokio::task::spawn_blocking(read).await.ok().flatten().unwrap_or_default();
+        let texts = blocking(read).await.unwrap_or_default();
         self.kept_texts.keep(*archive, texts)
     }
 }

@@ -79,6 +79,12 @@ pub async fn run(registry: Arc<Registry>) {
     }
 }
 
+/// A head with the log's own signature lines, and no freight of others.
+fn log_lines(checkpoint: &Checkpoint, note: &Note) -> Note {
+    let is_log = |line: &&SignatureLine| line.name == checkpoint.origin;
+    Note { text: note.text.clone(), signatures: note.signatures.iter().filter(is_log).cloned().collect() }
+}
+
 /// Whether a head is to be cosigned by a witness that cosigned `size` leaves of its log at `time`.
 fn is_due(size: u64, time: u64, head: &ShownHead) -> bool {
     size < head.size || time.saturating_add(RENEW_AFTER_S) <= now()
@@ -98,7 +104,15 @@ impl Registry {
         };
         let checkpoint = match decide(request, vkey, last) {
             Decision::Cosign { checkpoint } => checkpoint,
-            refusal => return Ok(WitnessAnswer::Decided(refusal)),
+            refusal => {
+                let is_signed = matches!(refusal, Decision::Conflict { .. } | Decision::Unprocessable { .. });
+                if let (true, Some((origin, ..)), Ok(checkpoint)) =
+                    (is_signed, &log, Checkpoint::parse(&request.note().text))
+                {
+                    self.keep_if_forked(origin, &checkpoint, request.note()).await?;
+                }
+                return Ok(WitnessAnswer::Decided(refusal));
+            }
         };
         let Some((origin, _, _)) = log else { return Ok(WitnessAnswer::NotChecked) };
         if !self.wait_for(&origin, checkpoint.size).await {
@@ -164,12 +178,8 @@ impl Registry {
         note: &Note,
     ) -> Result<WitnessAnswer, RegistryError> {
         let Some(head) = self.head(origin) else { return Ok(WitnessAnswer::NotChecked) };
-        let root =
-            Nodes::new(&self.store, head.id).root_at(checkpoint.size).await.map_err(RegistryError::store)?;
-        if root != checkpoint.root {
-            let why = format!("{origin} shows two different logs of {} leaves", checkpoint.size);
-            self.keep_evidence(origin, &head.newest, &note.to_bytes(), &why).await?;
-            return Ok(WitnessAnswer::Refused(Refused::new(brick_trust::Step::Consistency, why)));
+        if let Some(refused) = self.keep_if_forked(origin, checkpoint, note).await? {
+            return Ok(WitnessAnswer::Refused(refused));
         }
         let before = self.store.witness_state(origin).await.map_err(RegistryError::store)?;
         let time = now().max(before.as_ref().map_or(0, |state| state.time));
@@ -178,17 +188,8 @@ impl Registry {
         {
             return Ok(WitnessAnswer::Refused(refused));
         }
-        let log_lines = Note {
-            text: note.text.clone(),
-            signatures: note
-                .signatures
-                .iter()
-                .filter(|line| line.name == checkpoint.origin)
-                .cloned()
-                .collect(),
-        };
         let line = cosign(&note.text, &self.witness_name(), &self.settings.witness_key, time);
-        let mut kept = log_lines;
+        let mut kept = log_lines(checkpoint, note);
         kept.signatures.push(line.clone());
         let expected = before.map(|state| (state.size, state.root));
         let state = WitnessState {
@@ -208,6 +209,34 @@ impl Registry {
         self.metrics.cosignatures.inc();
         self.keep_cosignatures(origin, &kept, checkpoint.size).await?;
         Ok(WitnessAnswer::Cosigned(line))
+    }
+
+    /// Keeps a head that the log signed as evidence, if it is not one that this registry's copy went through.
+    ///
+    /// - `note`: verified to be signed by the log.
+    ///
+    /// Returns what is wrong with it then. Of heads larger than the copy nothing is known.
+    ///
+    /// # Errors
+    /// [`RegistryError`] where the store fails.
+    async fn keep_if_forked(
+        &self,
+        origin: &Origin,
+        checkpoint: &Checkpoint,
+        note: &Note,
+    ) -> Result<Option<Refused>, RegistryError> {
+        let Some(head) = self.head(origin).filter(|head| checkpoint.size <= head.size) else {
+            return Ok(None);
+        };
+        let root =
+            Nodes::new(&self.store, head.id).root_at(checkpoint.size).await.map_err(RegistryError::store)?;
+        if root == checkpoint.root {
+            return Ok(None);
+        }
+        let why = format!("{origin} shows two different logs of {} leaves", checkpoint.size);
+        let theirs = log_lines(checkpoint, note).to_bytes();
+        self.keep_evidence(origin, &head.newest, &theirs, &why).await?;
+        Ok(Some(Refused::new(brick_trust::Step::Consistency, why)))
     }
 
     async fn snapshot_time_refusal(

@@ -130,6 +130,18 @@ impl Project {
         self.requires().is_empty()
     }
 
+    /// Writes the changed manifest and its lockfile: both or, where something refuses, none.
+    ///
+    /// # Errors
+    /// [`Failure`] where one cannot be written.
+    pub(crate) fn keep_with_lock(&self, lock: Option<&Lockfile>) -> Result<(), Failure> {
+        let path = self.lock_path();
+        let lock = lock.map(Lockfile::to_text);
+        let mut files = vec![(self.path.as_path(), self.text.as_bytes())];
+        files.extend(lock.as_ref().map(|text| (path.as_path(), text.as_bytes())));
+        files::write_together(&files)
+    }
+
     /// Writes the lockfile, if that changes it.
     ///
     /// # Errors

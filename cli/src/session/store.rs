@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! $BRICK_HOME/
-//!   config.toml                          registry = "https://…": the one to ask when none is named
+//!   config.toml                          registry = "https://…": the one to ask when none is named; [http] timeout
 //!   trust/<commons domain>/              losing it costs the memory of what was seen: roll-backs go unnoticed once
 //!     pin.json                           which root was trusted, and where it was first seen
 //!     commons/leaves  commons/checkpoint the verified commons log, its leaves end to end, each after its length (u16be)
@@ -41,6 +41,17 @@ const MAX_SMALL_BYTES: u64 = 1024 * 1024;
 pub(crate) struct Config {
     /// The registry to ask when none is named.
     pub(crate) registry: Option<String>,
+    /// `[http]`.
+    #[serde(default)]
+    pub(crate) http: HttpConfig,
+}
+
+/// `[http]` of `config.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HttpConfig {
+    /// Seconds to wait for a registry's next bytes.
+    pub(crate) timeout: Option<f64>,
 }
 
 impl Config {
@@ -52,7 +63,7 @@ impl Config {
         toml::from_str(&text).map_err(|err| {
             Failure::yours(format!("`{}` is not a configuration of brick", path.display()))
                 .reason(err.message().to_owned())
-                .help("it may hold one line: registry = \"https://registry.example\"")
+                .help("it may hold `registry = \"https://registry.example\"` and, under `[http]`, `timeout = 30`")
         })
     }
 }
@@ -272,6 +283,11 @@ impl Store {
             None => None,
         };
         Ok((leaves.as_deref().and_then(split_leaves).unwrap_or_default(), note))
+    }
+
+    /// The kept head of the commons log is not one.
+    pub(crate) fn damaged_commons(&self) -> Failure {
+        damaged(&self.trust("commons/checkpoint"))
     }
 
     /// Keeps the commons log, if what is kept is still `before`. Returns whether it was.

@@ -264,7 +264,7 @@ fn registry(ctx: &Context, args: &RegistryArgs, place: Place) -> Result<Registry
         return Err(unfit().reason("it is a log's key, not one for cosignatures"));
     }
     for url in &args.url {
-        crate::session::new_client(url)?;
+        crate::session::new_client(ctx, url)?;
     }
     Ok(Registry {
         place,
