@@ -43,7 +43,13 @@ pub async fn blob_file(
         Rejection::new(ProblemType::Internal, "the blob cannot be read")
     };
     let opened = registry.store.open_blob(sha256).await.map_err(|err| unreadable(&err))?;
-    let Some((mut file, bytes)) = opened else { return Err(Rejection::not_found("such blob here")) };
+    let Some((mut file, bytes)) = opened else {
+        // One that was here is asked of the peers again.
+        if registry.store.note_if_lost(sha256).await? {
+            tracing::warn!(%sha256, "a blob that was here is gone");
+        }
+        return Err(Rejection::not_found("such blob here"));
+    };
     let mut response = match range(headers, &etag, bytes) {
         Range::Whole if bytes <= registry.kept_answers.max_body_bytes() => {
             let mut whole = Vec::with_capacity(usize::try_from(bytes).unwrap_or_default());

@@ -1,6 +1,7 @@
 //! What can be read? Plain files in meaning: heads, tiles, index files, proofs, archives, blobs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
@@ -25,7 +26,9 @@ const BYTES: &str = "application/octet-stream";
 const JSON_LINES: &str = "application/jsonl";
 const ARCHIVE: &str = "application/gzip";
 /// Times that an answer is put together while its log keeps moving, at most.
-const MAX_TRIES: usize = 4;
+const MAX_TRIES: u32 = 6;
+/// Wait before the second try, four times as long before each one after: the new head is shown a moment after it is stored.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
 
 /// The registry, as handlers share it.
 pub type Shared = State<Arc<Registry>>;
@@ -38,9 +41,9 @@ pub async fn as_shown<T, F>(read: impl Fn() -> F) -> Result<T, Rejection>
 where
     F: Future<Output = Result<T, Rejection>>,
 {
-    for _ in 1..MAX_TRIES {
+    for tried in 0..MAX_TRIES - 1 {
         match read().await {
-            Err(rejection) if rejection.is_moved => tokio::task::yield_now().await,
+            Err(rejection) if rejection.is_moved => tokio::time::sleep(FIRST_PAUSE * 4_u32.pow(tried)).await,
             answer => return answer,
         }
     }
@@ -200,10 +203,12 @@ pub async fn archive(
     Path(release): ReleasePath,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    let (_, row) = as_shown(|| release_row(&registry, &release)).await?;
+    let (head, row) = as_shown(|| release_row(&registry, &release)).await?;
     let damaged = || Rejection::new(ProblemType::Internal, "the stored index line is damaged");
     let lines = brick_schemas::index_line::parse_index_file(row.line.as_bytes()).map_err(|_| damaged())?;
     let line = lines.first().ok_or_else(damaged)?;
+    let origin = Origin::of_publisher(&line.name.publisher);
+    registry.demand_agreement(&head, &origin, row.entry, &line.cksum).await?;
     blob_file(&registry, &line.cksum, ARCHIVE, &headers).await
 }
 

@@ -14,6 +14,7 @@ use brick_tlog::tree::Tree;
 use brick_trust::{Commons, HeadRules, Pin, Refused};
 use tokio::sync::{Notify, broadcast, mpsc};
 
+use crate::archive_check::KeptVerdicts;
 use crate::blocking::blocking;
 use crate::closed::ClosedLogs;
 use crate::counts::KeptCounts;
@@ -65,6 +66,7 @@ pub struct Registry {
     /// Answers that lie ready.
     pub kept_answers: KeptAnswers,
     pub(crate) kept_texts: KeptTexts,
+    pub(crate) kept_verdicts: KeptVerdicts,
     /// Logs whose git files are behind.
     pub(crate) unprojected: Mutex<BTreeSet<Origin>>,
 }
@@ -173,6 +175,7 @@ impl Registry {
             kept_counts: KeptCounts::default(),
             kept_answers,
             kept_texts: KeptTexts::default(),
+            kept_verdicts: KeptVerdicts::default(),
             unprojected: Mutex::new(BTreeSet::new()),
         });
         registry.load_commons().await?;
@@ -203,6 +206,12 @@ impl Registry {
                 })?;
             }
             next += leaves.len() as u64;
+        }
+        let signed = self.store.last_checkpoint(log.id).await.map_err(RegistryError::store)?;
+        if let Some(signed) = signed.filter(|signed| signed.root != digest(state.tree.root())) {
+            let what = format!("its leaves are not those under its head of {} leaves", signed.size);
+            let err = Refused::new(brick_trust::Step::Inclusion, what).into();
+            return Err(RegistryError::Damaged { origin: log.origin, err });
         }
         self.set_commons(state);
         Ok(())

@@ -55,8 +55,7 @@ async fn state(town: &Town) -> BTreeMap<String, String> {
         state.insert(path.to_owned(), answer.text());
     }
     let metrics = town.north.get("/metrics").await.text();
-    let lasting =
-        ["entries_total{outcome=\"logged\"}", "batches_total", "git_commits_total", "leaves{", "logs{"];
+    let lasting = ["entries_total{outcome=\"logged\"}", "batches_total", "leaves{", "logs{"];
     for line in metrics.lines() {
         if lasting.iter().any(|name| line.starts_with(&format!("brickyard_{name}"))) {
             let (name, value) = line.rsplit_once(' ').unwrap();
