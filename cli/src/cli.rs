@@ -7,6 +7,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::Command;
 use crate::context::{Context, Limits};
+use crate::examples::with_examples;
 use crate::failure::{Failure, Family};
 use crate::output::{Color, Output, Verbosity};
 use crate::surroundings::Surroundings;
@@ -16,7 +17,7 @@ use crate::surroundings::Surroundings;
 #[command(name = "brick", bin_name = "brick", version, max_term_width = 100, disable_help_subcommand = false)]
 #[command(after_help = "\
 Exit codes: 0 done, 1 fix the input, 2 usage, 3 alarm (signature, digest or history), 4 network, 101 bug.
-Environment: BRICK_HOME, BRICK_REGISTRY, BRICK_KEY, BRICK_KEY_PASSPHRASE, NO_COLOR, SSH_AUTH_SOCK.")]
+Environment: BRICK_HOME, BRICK_REGISTRY, BRICK_HTTP_TIMEOUT (seconds), BRICK_KEY, BRICK_KEY_PASSPHRASE, NO_COLOR, SSH_AUTH_SOCK.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
@@ -58,7 +59,7 @@ struct Global {
 
 /// The whole command line as clap knows it, for completions and manual pages.
 pub fn command() -> clap::Command {
-    Cli::command()
+    with_examples(Cli::command())
 }
 
 /// Parses a command line; prints help, version and usage errors itself.
@@ -107,6 +108,7 @@ pub(crate) fn parse(
         home: cwd.join(home),
         cwd,
         registry,
+        is_registry_named: global.registry.is_some(),
         manifest_path: global.manifest_path,
         limits: Limits { locked: global.locked || global.frozen, offline: global.offline || global.frozen },
         json,

@@ -29,6 +29,7 @@ pub struct Context {
     pub(crate) cwd: PathBuf,
     pub(crate) home: PathBuf,
     pub(crate) registry: Option<String>,
+    pub(crate) is_registry_named: bool,
     pub(crate) manifest_path: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) json: bool,
@@ -65,6 +66,11 @@ impl Context {
     /// `--registry`, or `BRICK_REGISTRY`; the default registry of `config.toml` comes after these.
     pub fn registry_option(&self) -> Option<&str> {
         self.registry.as_deref()
+    }
+
+    /// Whether `--registry` names the one registry to ask in this run.
+    pub fn is_registry_named(&self) -> bool {
+        self.is_registry_named
     }
 
     /// `--manifest-path`, made absolute.

@@ -31,6 +31,7 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
         match err.kind() {
             ErrorKind::NotFound => failure.help("check the path, or name another"),
             ErrorKind::PermissionDenied => failure.help("give yourself permission to read it"),
+            ErrorKind::IsADirectory => failure.help("it is a folder: name a file, or move the folder away"),
             _ => failure,
         }
     };
@@ -94,12 +95,50 @@ pub fn write_new(path: &Path, bytes: &[u8], access: Access) -> Result<(), Failur
     put(path, bytes, access, Existing::Kept)
 }
 
+/// [`write()`] for files that belong together: all of them are on the disk before the first gets its name, so that a
+/// full disk or a read-only place changes none.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_together(files: &[(&Path, &[u8])]) -> Result<(), Failure> {
+    let mut staged = Vec::with_capacity(files.len());
+    for (path, bytes) in files {
+        if path.is_dir() {
+            return Err(Failure::yours(format!("cannot write `{}`", path.display()))
+                .reason("there is a directory of that name")
+                .help("move it away and run it again; nothing was written"));
+        }
+        staged.push((path, stage(path, bytes, Access::Everybody)?));
+    }
+    for (path, file) in staged {
+        let fail = |err| cannot_write("write", path, err);
+        file.persist(path).map_err(|err| fail(err.error))?;
+        sync_dir(folder_of(path)).map_err(fail)?;
+    }
+    Ok(())
+}
+
 fn put(path: &Path, bytes: &[u8], access: Access, existing: Existing) -> Result<(), Failure> {
     let fail = |err| cannot_write("write", path, err);
-    let dir = match path.parent() {
+    let file = stage(path, bytes, access)?;
+    match existing {
+        Existing::Replaced => file.persist(path).map(drop),
+        Existing::Kept => file.persist_noclobber(path).map(drop),
+    }
+    .map_err(|err| fail(err.error))?;
+    sync_dir(folder_of(path)).map_err(fail)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
-    };
+    }
+}
+
+/// The bytes for `path` in a temporary file beside it, on the disk. Dropped, it is removed.
+fn stage(path: &Path, bytes: &[u8], access: Access) -> Result<tempfile::NamedTempFile, Failure> {
+    let fail = |err| cannot_write("write", path, err);
     let mut builder = tempfile::Builder::new();
     builder.prefix(".brick-");
     #[cfg(unix)]
@@ -108,15 +147,9 @@ fn put(path: &Path, bytes: &[u8], access: Access, existing: Existing) -> Result<
         let mode = if access == Access::Owner { 0o600 } else { 0o666 };
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
     }
-    // Dropped on every error, which removes it.
-    let mut file = builder.tempfile_in(dir).map_err(fail)?;
+    let mut file = builder.tempfile_in(folder_of(path)).map_err(fail)?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(fail)?;
-    match existing {
-        Existing::Replaced => file.persist(path).map(drop),
-        Existing::Kept => file.persist_noclobber(path).map(drop),
-    }
-    .map_err(|err| fail(err.error))?;
-    sync_dir(dir).map_err(fail)
+    Ok(file)
 }
 
 /// Makes a rename in `dir` durable; only Unix lets a directory be synced.

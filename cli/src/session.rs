@@ -29,8 +29,9 @@ pub(crate) mod vendor;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
-use brick_client::Client;
+use brick_client::{AskError, Client, Patience};
 use brick_schemas::lockfile::Lockfile;
 use brick_schemas::{FullName, PublisherName};
 use brick_trust::Commons;
@@ -41,9 +42,10 @@ use crate::failure::Failure;
 use commons::Folded;
 use heads::Log;
 use lookup::LookedUp;
+use progress::waiting_for;
 use project::Project;
-use refusal::cannot_begin;
-use resolve::Unlock;
+use refusal::{asked, cannot_begin};
+use resolve::{Answer, Unlock};
 use store::{Pin, Store};
 
 /// Times that a registry is asked again while its answers are on the move: it lags behind what was seen before, or a
@@ -51,6 +53,12 @@ use store::{Pin, Store};
 pub(crate) const MAX_TRIES: u32 = 6;
 /// Pause before asking again; it doubles with each.
 pub(crate) const FIRST_PAUSE_MS: u64 = 150;
+/// Seconds to wait for a registry's next bytes.
+const TIMEOUT_VARIABLE: &str = "BRICK_HTTP_TIMEOUT";
+/// What it may be set to.
+const TIMEOUT_BOUNDS_S: std::ops::RangeInclusive<f64> = 0.1..=3_600.0;
+/// A whole answer may take so many times as long as its next bytes.
+const WHOLE_ANSWER_TIMEOUTS: u32 = 10;
 /// Releases and index files under way at once, at most.
 pub(crate) const MAX_IN_FLIGHT: usize = 16;
 
@@ -86,7 +94,7 @@ impl<'a> Session<'a> {
         let pin = store::choose_pin(ctx, lock)?;
         let chosen = match ctx.limits().offline {
             true => None,
-            false => Some(new_client(&registry_url(ctx, Some(&pin))?)?),
+            false => Some(new_client(ctx, &registry_url(ctx, Some(&pin))?)?),
         };
         Self::begin(ctx, pin, chosen)
     }
@@ -138,9 +146,15 @@ impl<'a> Session<'a> {
         self.sources.chosen.as_ref()
     }
 
-    /// Runs a future of this session to its end.
+    /// Runs a future of this session to its end, with a sign of life on a terminal.
     pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(future)
+        let whom = self.registry_name();
+        self.runtime.block_on(waiting_for(self.ctx, &whom, future))
+    }
+
+    /// The address of the registry that is asked, for people.
+    fn registry_name(&self) -> String {
+        self.sources.chosen.as_ref().map_or_else(String::new, |client| client.base().to_string())
     }
 
     /// The chosen registry.
@@ -149,6 +163,19 @@ impl<'a> Session<'a> {
     /// [`Failure`] offline.
     pub(crate) fn online(&self) -> Result<&Client, Failure> {
         self.sources.chosen.as_ref().ok_or_else(nothing_offline)
+    }
+
+    /// What to do about a registry that did not give something: note why, and ask the next one. A registry that was named
+    /// for this run may lack something; that it is down is the answer.
+    ///
+    /// - `why`: what will be told if no registry has it; that one is down tells more than that another lacks it.
+    fn pass_over(&self, err: &AskError, why: &mut Option<Failure>) -> Result<(), Failure> {
+        match err.is_missing() {
+            true => drop(why.get_or_insert_with(|| asked(err))),
+            false if self.ctx.is_registry_named() => return Err(asked(err)),
+            false => *why = Some(asked(err)),
+        }
+        Ok(())
     }
 
     /// Registries that may hold what belongs to `publisher`, in the order to ask them: the chosen one, the
@@ -161,7 +188,7 @@ impl<'a> Session<'a> {
         let all_urls = commons.registries().flat_map(|registry| &registry.urls);
         let mut clients = vec![chosen.clone()];
         for url in home_urls.chain(all_urls) {
-            if let Some(client) = self.sources.other(url)
+            if let Some(client) = self.sources.other(self.ctx, url)
                 && clients.iter().all(|known| known.base() != client.base())
             {
                 clients.push(client);
@@ -171,23 +198,51 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A session and the lockfile of a project that has been resolved, and locked unless `--locked`; `None`, and a note,
-/// where it requires nothing.
+/// A project that has been resolved, and the session that did it. The lockfile is not written yet.
+pub(crate) struct Resolved<'a> {
+    /// What was verified on the way.
+    pub(crate) session: Session<'a>,
+    /// What was chosen.
+    pub(crate) answer: Answer,
+    old: Option<Lockfile>,
+}
+
+impl Resolved<'_> {
+    /// The lockfile as it should be.
+    pub(crate) fn lock(&self) -> &Lockfile {
+        &self.answer.lock
+    }
+
+    /// Writes the lockfile unless `--locked`, and says what changed. Whoever fetches does it after everything that
+    /// was fetched has been verified, so that a refusal writes nothing.
+    ///
+    /// # Errors
+    /// [`Failure`] where it cannot be written.
+    pub(crate) fn keep_lock(&self, project: &Project) -> Result<(), Failure> {
+        if !self.session.ctx.limits().locked {
+            project.keep_lock(&self.answer.lock)?;
+        }
+        self.session.say_changes(self.old.as_ref(), &self.answer);
+        Ok(())
+    }
+}
+
+/// Resolves a project; nothing is written. `None`, and a note, where it requires nothing.
 ///
 /// # Errors
 /// [`Failure`].
-pub(crate) fn locked_session<'a>(
+pub(crate) fn resolved_session<'a>(
     ctx: &'a Context,
     project: &Project,
-) -> Result<Option<(Session<'a>, Lockfile)>, Failure> {
+) -> Result<Option<Resolved<'a>>, Failure> {
     if project.is_alone() {
         ctx.note(format_args!("{} requires no bricks", project.name()));
         return Ok(None);
     }
     let old = project.lock(ctx)?;
     let mut session = Session::open(ctx, old.as_ref())?;
-    let answer = session.resolve_and_lock(project, &Unlock::Nothing)?;
-    Ok(Some((session, answer.lock)))
+    let answer = session.resolve(project, old.as_ref(), &Unlock::Nothing)?;
+    Ok(Some(Resolved { session, answer, old }))
 }
 
 /// The lockfile that a project should have; not written. `None` where it requires nothing and has none.
@@ -211,11 +266,11 @@ pub(crate) fn resolve_project(
 
 impl Sources {
     /// A client for an address from a record; `None` where it is none that can be asked.
-    fn other(&self, url: &str) -> Option<Client> {
+    fn other(&self, ctx: &Context, url: &str) -> Option<Client> {
         if let Some(client) = self.others.borrow().get(url) {
             return Some(client.clone());
         }
-        let client = Client::new(url).ok()?;
+        let client = new_client(ctx, url).ok()?;
         self.others.borrow_mut().insert(url.to_owned(), client.clone());
         Some(client)
     }
@@ -243,7 +298,7 @@ pub(crate) fn plain_client(ctx: &Context) -> Result<Client, Failure> {
     if ctx.limits().offline {
         return Err(nothing_offline());
     }
-    new_client(&registry_url(ctx, store::pins(ctx.home())?.first())?)
+    new_client(ctx, &registry_url(ctx, store::pins(ctx.home())?.first())?)
 }
 
 fn nothing_offline() -> Failure {
@@ -251,16 +306,43 @@ fn nothing_offline() -> Failure {
         .help("run it again without `--offline` or `--frozen`")
 }
 
-/// A client for an address that a person gave.
+/// A client for an address that a person or a record gave.
 ///
 /// # Errors
 /// [`Failure`] with the rule that the address breaks.
-pub(crate) fn new_client(url: &str) -> Result<Client, Failure> {
-    Client::new(url).map_err(|err| match err {
+pub(crate) fn new_client(ctx: &Context, url: &str) -> Result<Client, Failure> {
+    Client::with_patience(url, patience(ctx)?).map_err(|err| match err {
         brick_client::NewClientError::Address { .. } => Failure::usage(err.to_string())
             .help("give a registry's address, as in `--registry https://registry.example`"),
         brick_client::NewClientError::Setup { .. } => Failure::network(err.to_string())
             .because(&err)
             .help("check this machine's certificates and its proxy settings"),
     })
+}
+
+/// How long registries are waited for: `BRICK_HTTP_TIMEOUT`, else `[http] timeout` of `config.toml`, for the next bytes
+/// of an answer; ten times that for a whole one.
+///
+/// # Errors
+/// [`Failure`] where what is set is no such time.
+fn patience(ctx: &Context) -> Result<Patience, Failure> {
+    let usual = Patience::default();
+    let (seconds, place) = match ctx.env(TIMEOUT_VARIABLE) {
+        Some(text) => (text.to_str().and_then(|text| text.trim().parse().ok()), TIMEOUT_VARIABLE),
+        None => match store::Config::read(ctx.home())?.http.timeout {
+            Some(seconds) => (Some(seconds), "`timeout` in config.toml"),
+            None => return Ok(usual),
+        },
+    };
+    let idle = seconds
+        .filter(|seconds: &f64| TIMEOUT_BOUNDS_S.contains(seconds))
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| {
+            Failure::usage(format!("{place} is no time to wait")).help(format!(
+                "give seconds from {} to {}, as in {TIMEOUT_VARIABLE}=60",
+                TIMEOUT_BOUNDS_S.start(),
+                TIMEOUT_BOUNDS_S.end()
+            ))
+        })?;
+    Ok(Patience { connect: usual.connect.min(idle), idle, total: idle * WHOLE_ANSWER_TIMEOUTS, ..usual })
 }

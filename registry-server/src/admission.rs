@@ -5,11 +5,12 @@ use brick_schemas::predicate::{Predicate, ROOT_PAYLOAD_TYPE, Release, Statement}
 use brick_schemas::{Blob, Origin, PublicKey, PublisherName};
 use brick_trust::{BasisRoot, Commons, Entry, Envelope, Pin, Position, Refused, Step, authorise};
 
+use crate::heads::ShownHead;
 use crate::nodes::Nodes;
 use crate::problem::Rejection;
 use crate::reads::as_shown;
 use crate::receive::MAX_BLOBS;
-use crate::registry::{Registry, ShownHead, digest};
+use crate::registry::{Registry, digest};
 use crate::sequencer::Received;
 
 /// An entry whose form is known.

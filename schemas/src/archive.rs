@@ -70,6 +70,14 @@ pub fn folder(name: &BrickName, version: &Version) -> String {
     format!("{name}-{version}")
 }
 
+/// Checks that an archive of release `version` of `name` can hold a file at `path`, beside which others are not looked at.
+///
+/// # Errors
+/// [`LimitError::Header`] when the path, with the archive's folder, does not go into a header.
+pub fn check_fits(name: &BrickName, version: &Version, path: &ArchivePath) -> Result<(), LimitError> {
+    header::canonical(&format!("{}/{path}", folder(name, version)), 0).map(drop)
+}
+
 /// Go's dirhash of `files`, in whatever order they come: what [`Archive::contents`] is for an archive of them.
 ///
 /// Lets a checkout be compared with a release without packing it.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Contents, Digest};
+use crate::feature::FeatureItem;
 use crate::name::{FeatureName, FullName};
 use crate::predicate::release::{BrickKind, Dependency, ForkedFrom, Maturity, Release};
 use crate::predicate::status::{ReleaseStatus, UseInstead};
@@ -36,7 +37,7 @@ pub struct IndexLine {
     /// Required bricks, sorted by name.
     pub deps: Vec<Dependency>,
     /// Features and what each turns on.
-    pub features: BTreeMap<FeatureName, Vec<String>>,
+    pub features: BTreeMap<FeatureName, Vec<FeatureItem>>,
     /// The archive's SHA-256.
     pub cksum: Digest,
     /// Go's dirhash of the archive's files.

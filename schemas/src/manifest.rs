@@ -7,6 +7,7 @@ mod about;
 mod brick;
 mod depends;
 mod entry;
+mod paths;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ pub use depends::Provided;
 pub use entry::Mismatch;
 pub(crate) use entry::same;
 
+use self::paths::NamedPaths;
 use crate::diagnostic::FileError;
 use crate::feature::FeatureItem;
 use crate::language::LanguageTag;
@@ -171,18 +173,23 @@ impl Manifest {
         self.requires.iter().filter(|d| d.optional && !turned_on(&d.name)).map(|d| &d.name).collect()
     }
 
-    fn read(root: &mut Table<'_>, reading: Reading) -> Option<Self> {
-        let brick = root.required_table("brick").and_then(|table| Brick::read(table, reading));
+    fn read<'r>(root: &mut Table<'r>, reading: Reading) -> Option<Self> {
+        let paths = &NamedPaths::default();
+        let brick = root.required_table("brick").and_then(|table| Brick::read(table, reading, paths));
         let name = brick.as_ref().map(|brick| brick.name.clone());
         let text = read_texts(root);
         let depends::Depends { requires, features, provides, needs, works_with } =
-            depends::read(root, name.as_ref());
-        let file = root.tables("file", MAX_FILES).into_iter().filter_map(FileEntry::read).collect();
-        let config = root.table("config").and_then(Config::read);
+            depends::read(root, name.as_ref(), paths);
+        let file = root
+            .tables("file", MAX_FILES)
+            .into_iter()
+            .filter_map(|table| FileEntry::read(table, paths))
+            .collect();
+        let config = root.table("config").and_then(|table| Config::read(table, paths));
         let legal = root.table("legal").and_then(Legal::read);
-        let data = root.table("data").and_then(DataUse::read);
-        let accessibility = root.table("accessibility").and_then(Accessibility::read);
-        let conformance = root.table("conformance").and_then(Conformance::read);
+        let data = root.table("data").and_then(|table| DataUse::read(table, paths));
+        let accessibility = root.table("accessibility").and_then(|table| Accessibility::read(table, paths));
+        let conformance = root.table("conformance").and_then(|table| Conformance::read(table, paths));
         let cost_reference = root
             .tables("cost-reference", MAX_ITEMS)
             .into_iter()
@@ -190,12 +197,14 @@ impl Manifest {
             .collect();
         let runtime = root.table("runtime").and_then(Runtime::read);
         let maintenance = root.table("maintenance").and_then(Maintenance::read);
-        let contribute = root.table("contribute").and_then(Contribute::read);
+        let contribute = root.table("contribute").and_then(|table| Contribute::read(table, paths));
         let forked_from = root.table("forked-from").and_then(about::read_forked_from);
         let x = root.map("x", MAX_ITEMS, |_: &PublisherName, value: Value<'_>| value.opaque_table());
+        let brick = brick?;
+        paths.check(&brick.name.brick, &brick.version);
         Some(Self {
             manifest: MANIFEST_VERSION,
-            brick: brick?,
+            brick,
             text,
             requires,
             features,

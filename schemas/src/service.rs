@@ -17,13 +17,13 @@ pub use figures::{
 };
 pub use part::Part;
 
+use crate::archive::ArchivePath;
 use crate::code::Code;
 use crate::date::Date;
 use crate::diagnostic::FileError;
 use crate::language::LanguageTag;
 use crate::manifest::{MANIFEST_VERSION, MAX_ITEMS, MAX_MANIFEST_BYTES, MAX_TEXT_CHARS, Text};
 use crate::name::{FullName, PublisherName};
-use crate::path::BrickPath;
 use crate::predicate::release::{Dependency, MAX_INTERFACES, MAX_REQUIRES};
 use crate::predicate::service::{MAX_LINES, MAX_PARTS, ServiceStatus};
 use crate::reader::{Format, Table, Value, read_file, utf8};
@@ -89,7 +89,7 @@ pub struct ServiceManifest {
 #[serde(untagged)]
 pub enum PolicyTable {
     /// In a file of its own: `policy = "policy.toml"`.
-    File(BrickPath),
+    File(ArchivePath),
     /// In this file.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     Here(toml::Table),

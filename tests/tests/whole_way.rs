@@ -4,12 +4,13 @@
 
 mod whole_way_support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use brick_schemas::lockfile::LockedBrick;
 use brick_schemas::predicate::PublisherKind;
-use brick_schemas::{Lockfile, Manifest, PublisherName};
+use brick_schemas::{FullName, Lockfile, Manifest, PublisherName, Version};
 use brick_tests::{corpus, process::Room};
 use whole_way_support::Federation;
 
@@ -40,10 +41,42 @@ fn import_corpus(work: &Path) -> Option<Imported> {
     Some(Imported { govstack: blocks.bricks, fiware: schemas.bricks, services: blocks.services })
 }
 
-fn is_of(folder: &Path) -> (String, String) {
+fn manifest_of(folder: &Path) -> Manifest {
     let bytes = std::fs::read(folder.join("brick.toml")).expect("a manifest");
-    let manifest = Manifest::from_bytes(&bytes).expect("a good manifest");
-    (manifest.brick.name.to_string(), manifest.brick.version.to_string())
+    Manifest::from_bytes(&bytes).expect("a good manifest")
+}
+
+fn is_of(folder: &Path) -> (String, String) {
+    let brick = manifest_of(folder).brick;
+    (brick.name.to_string(), brick.version.to_string())
+}
+
+/// The folders in an order in which each comes after all that it requires: of those that could be next always the
+/// first by name and version, or always the last.
+fn in_order(folders: &[PathBuf], last_first: bool) -> Vec<PathBuf> {
+    let mut waiting: BTreeMap<(FullName, Version), (&PathBuf, BTreeSet<FullName>)> = folders
+        .iter()
+        .map(|folder| {
+            let manifest = manifest_of(folder);
+            let requires = manifest.requires.iter().map(|dependency| dependency.name.clone()).collect();
+            ((manifest.brick.name, manifest.brick.version), (folder, requires))
+        })
+        .collect();
+    let mut ordered = Vec::with_capacity(folders.len());
+    while !waiting.is_empty() {
+        let missing: BTreeSet<FullName> = waiting.keys().map(|(name, _)| name.clone()).collect();
+        let mut ready = waiting.iter().filter(|(_, (_, requires))| requires.is_disjoint(&missing));
+        let next = if last_first { ready.next_back() } else { ready.next() };
+        let next = next.expect("no brick requires itself in a ring").0.clone();
+        ordered.extend(waiting.remove(&next).map(|(folder, _)| folder.clone()));
+    }
+    ordered
+}
+
+/// What a lockfile chose, without where in which log it stands.
+fn chosen(lock: &[u8]) -> Vec<LockedBrick> {
+    let lock = Lockfile::from_bytes(lock).expect("a lockfile");
+    lock.bricks.into_iter().map(|brick| LockedBrick { entry: 0, ..brick }).collect()
 }
 
 /// Resolves, vendors and verifies every service in a copy of its own; returns the lockfiles' bytes by service.
@@ -130,4 +163,29 @@ fn real_specifications_go_the_whole_way() {
     }
     let offline = adopt(&third, &imported.services, &url, &["--offline"], Some(&locks));
     assert_eq!(locks, offline);
+}
+
+#[test]
+fn what_is_chosen_does_not_depend_on_the_order_of_publishing() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let Some(imported) = import_corpus(scratch.path()) else {
+        return corpus::skipped("the corpus is not beside this checkout");
+    };
+    let orders = [false, true].map(|last_first| in_order(&imported.govstack, last_first));
+    assert_ne!(orders[0], orders[1], "there are two orders to compare");
+
+    // Two commons with keys of their own, which publish the same bricks: only what was chosen can be the same.
+    let [one, other] = orders.map(|order| {
+        let mut federation =
+            Federation::found("commons.example", &["registry.council.example", "registry.govstack.example"]);
+        federation.admit("govstack.example", PublisherKind::Community, GOVSTACK_HOME);
+        federation.publish("govstack.example", &order);
+        let releases: Vec<(String, String)> = order.iter().map(|folder| is_of(folder)).collect();
+        federation.wait_for_releases(&releases, Duration::from_secs(120));
+        let room = federation.pinned_room(ADOPTERS);
+        let locks = adopt(&room, &imported.services, &federation.url(ADOPTERS), &[], None);
+        locks.into_iter().map(|(id, lock)| (id, chosen(&lock))).collect::<BTreeMap<_, _>>()
+    });
+    assert!(one.values().any(|bricks| !bricks.is_empty()), "something was chosen");
+    assert_eq!(one, other);
 }

@@ -7,7 +7,6 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
 use crate::commands::info::newest;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::files::{self, Access};
 use crate::session::Session;
 use crate::session::project::{Kind, Project};
 use crate::session::resolve::Unlock;
@@ -78,8 +77,7 @@ pub fn run(ctx: &Context, args: &AddArgs) -> Result<(), Failure> {
         ctx.note(format_args!("nothing was written"));
         return Ok(());
     }
-    files::write(&project.path, changed.text.as_bytes(), Access::Everybody)?;
-    project.keep_lock(&answer.lock)?;
+    changed.keep_with_lock(Some(&answer.lock))?;
     session.say_changes(old.as_ref(), &answer);
     Ok(())
 }

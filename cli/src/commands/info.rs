@@ -100,6 +100,7 @@ fn show(ctx: &Context, session: &Session<'_>, line: &IndexLine, lines: &[IndexLi
         row("requires", &format_args!("{} {}{optional}", dependency.name, dependency.req))?;
     }
     for (feature, items) in &line.features {
+        let items: Vec<String> = items.iter().map(ToString::to_string).collect();
         row("feature", &format_args!("{feature} = [{}]", items.join(", ")))?;
     }
     for (interface, version) in &line.provides {

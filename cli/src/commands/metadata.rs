@@ -8,9 +8,8 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::session::Session;
 use crate::session::project::{Kind, Project};
-use crate::session::resolve::Unlock;
+use crate::session::resolved_session;
 
 /// Print the manifest and everything it resolves to as JSON
 #[derive(clap::Args)]
@@ -86,16 +85,16 @@ pub fn run(ctx: &Context, args: &MetadataArgs) -> Result<(), Failure> {
     let root = Root { name: project.name().to_string(), is, version, requires: project.requires() };
     let resolve = match args.no_deps || project.is_alone() {
         true => None,
-        false => Some(resolve(ctx, &project)?),
+        false => resolve(ctx, &project)?,
     };
     let manifest_path = project.path.display().to_string();
     ctx.json("metadata", &Metadata { manifest_path, root, resolve })
 }
 
-fn resolve(ctx: &Context, project: &Project) -> Result<Resolve, Failure> {
-    let old = project.lock(ctx)?;
-    let mut session = Session::open(ctx, old.as_ref())?;
-    let answer = session.resolve_and_lock(project, &Unlock::Nothing)?;
+fn resolve(ctx: &Context, project: &Project) -> Result<Option<Resolve>, Failure> {
+    let Some(resolved) = resolved_session(ctx, project)? else { return Ok(None) };
+    resolved.keep_lock(project)?;
+    let answer = resolved.answer;
     let id = |(name, version): &(_, _)| Id {
         name: ToString::to_string(name),
         version: ToString::to_string(version),
@@ -121,10 +120,10 @@ fn resolve(ctx: &Context, project: &Project) -> Result<Resolve, Failure> {
             dependencies: ids(&resolved.dependencies),
         }
     });
-    Ok(Resolve {
+    Ok(Some(Resolve {
         bricks: bricks.collect(),
         direct: ids(&answer.resolution.direct),
         commons: answer.lock.commons,
         heads: answer.lock.heads,
-    })
+    }))
 }

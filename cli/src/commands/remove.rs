@@ -6,7 +6,6 @@ use toml_edit::{DocumentMut, Item};
 use crate::commands::add::parse_document;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::files::{self, Access};
 use crate::session::project::{Kind, Project};
 use crate::session::resolve::Unlock;
 use crate::session::resolve_project;
@@ -53,11 +52,7 @@ pub fn run(ctx: &Context, args: &RemoveArgs) -> Result<(), Failure> {
         ctx.note(format_args!("nothing was written"));
         return Ok(());
     }
-    files::write(&project.path, changed.text.as_bytes(), Access::Everybody)?;
-    if let Some(lock) = resolved {
-        project.keep_lock(&lock)?;
-    }
-    Ok(())
+    changed.keep_with_lock(resolved.as_ref())
 }
 
 /// Returns how many were removed.

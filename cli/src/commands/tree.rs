@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::session::locked_session;
 use crate::session::project::Project;
+use crate::session::resolved_session;
 
 /// Depth that is shown, at most.
 const MAX_DEPTH: usize = 64;
@@ -77,8 +77,10 @@ pub fn run(ctx: &Context, args: &TreeArgs) -> Result<(), Failure> {
         Some((lock, direct))
     }) {
         Some(found) => found,
-        None => match locked_session(ctx, &project)? {
-            Some((_, lock)) => {
+        None => match resolved_session(ctx, &project)? {
+            Some(resolved) => {
+                resolved.keep_lock(&project)?;
+                let lock = resolved.answer.lock;
                 let direct = direct_of(&project, &lock).unwrap_or_default();
                 (lock, direct)
             }

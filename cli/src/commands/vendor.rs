@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::session::locked_session;
 use crate::session::project::Project;
 use crate::session::resolve::plural;
+use crate::session::resolved_session;
 use crate::session::vendor::{VENDOR_DIR, Vendoring, folder_of};
 
 /// Put every required release into a folder, with the proofs that anybody can check
@@ -41,16 +41,20 @@ struct VendoredBrick {
 /// Resolves, fetches, checks, and replaces the folder.
 ///
 /// # Errors
-/// [`Failure`]; the folder is then as it was.
+/// [`Failure`]; the folder is then as it was, and so is the lockfile where a check refused.
 pub fn run(ctx: &Context, args: &VendorArgs) -> Result<(), Failure> {
     let project = Project::find(ctx)?;
     let target = match &args.dir {
         Some(dir) => ctx.path(dir),
         None => project.dir().join(VENDOR_DIR),
     };
-    let Some((session, lock)) = locked_session(ctx, &project)? else { return Ok(()) };
+    let Some(resolved) = resolved_session(ctx, &project)? else { return Ok(()) };
+    let lock = resolved.lock();
     let vendoring = Vendoring::begin(&target)?;
-    session.releases(&lock.bricks, |brick, checked| vendoring.write(&folder_of(&lock, brick), &checked))?;
+    resolved
+        .session
+        .releases(&lock.bricks, |brick, checked| vendoring.write(&folder_of(lock, brick), &checked))?;
+    resolved.keep_lock(&project)?;
     vendoring.finish()?;
     let count = lock.bricks.len();
     ctx.status("Vendored", format_args!("{count} {} into {}", plural(count, "release"), ctx.shown(&target)));
@@ -58,7 +62,7 @@ pub fn run(ctx: &Context, args: &VendorArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let bricks = lock.bricks.iter().map(|brick| {
-        let folder = folder_of(&lock, brick);
+        let folder = folder_of(lock, brick);
         VendoredBrick {
             name: brick.name.to_string(),
             version: brick.version.to_string(),

@@ -27,7 +27,7 @@ pub(super) fn client(session: &Session<'_>, record: &Publisher) -> Result<Client
         session.commons().registry(&record.home).map(|r| r.urls.clone()).unwrap_or_default();
     let mut last = None;
     for url in &urls {
-        let client = new_client(url)?;
+        let client = new_client(session.ctx, url)?;
         if client.base() == chosen.base() {
             return Ok(client);
         }

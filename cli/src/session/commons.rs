@@ -12,14 +12,17 @@ use brick_tlog::tree::Tree;
 use brick_trust::commons::Applied;
 use brick_trust::{Commons, Head, HeadRules, Refused, Step, open_head};
 
+use super::progress::waiting_for;
 use super::refusal::{Trouble, asked, refused};
 use super::store::{Pin, Store};
 use super::{FIRST_PAUSE_MS, MAX_TRIES, Session};
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Family};
 
 /// Leaves of a commons log that are followed, at most.
 pub(crate) const MAX_COMMONS_LEAVES: u64 = 1 << 20;
+/// Registries that are asked for the commons log in place of the chosen one, at most.
+const MAX_OTHER_SOURCES: usize = 8;
 
 /// The commons log up to some size, folded, with the head that vouches for it.
 #[derive(Clone)]
@@ -32,7 +35,8 @@ pub(crate) struct Folded {
 }
 
 impl Folded {
-    /// What is kept. Leaves that do not make up the kept head are fetched again, the head is not forgotten.
+    /// What is kept. The leaves must make up the kept head; if they do not, they are fetched again, and the head is not
+    /// forgotten. What they came to is not verified a second time where the fold that was kept is of that very head.
     pub(crate) fn kept(store: &Store, ctx: &Context) -> Result<Self, Failure> {
         let (mut leaves, note) = store.commons()?;
         let empty = Self { commons: None, tree: Tree::new(), leaves: Vec::new(), note: note.clone() };
@@ -41,6 +45,20 @@ impl Folded {
         };
         // More than the head has: a run was cut short between the two files.
         leaves.truncate(usize::try_from(head.size).unwrap_or(usize::MAX));
+        let mut tree = Tree::new();
+        for leaf in &leaves {
+            tree.push(leaf_hash(leaf));
+        }
+        if tree.len() != head.size || tree.root() != head.root {
+            ctx.detail("Damaged", format_args!("kept commons log, fetching it again"));
+            return Ok(empty);
+        }
+        if let Some(commons) = store.fold(&head)?
+            && commons.origin() == store.pin().origin
+            && commons.size() == head.size
+        {
+            return Ok(Self { commons: Some(commons), tree, leaves, note });
+        }
         let mut folded = empty.clone();
         for leaf in leaves {
             if let Err(err) = folded.push(leaf, store.pin()) {
@@ -48,9 +66,10 @@ impl Folded {
                 return Ok(empty);
             }
         }
-        if folded.tree.len() != head.size || folded.tree.root() != head.root {
-            ctx.detail("Damaged", format_args!("kept commons log, fetching it again"));
-            return Ok(empty);
+        ctx.detail("Verified", format_args!("the kept commons log again, {} entries", folded.tree.len()));
+        if let Some(commons) = &folded.commons {
+            // It saves time, no more: where it cannot be written, the next run verifies again.
+            let _ = store.keep_fold(&head, commons);
         }
         Ok(folded)
     }
@@ -107,7 +126,8 @@ impl Session<'_> {
         self.commons().clone().apply(leaf, |size| self.folded.tree.root_at(size).ok())
     }
 
-    /// Brings the commons log forward to the registry's head, checks everything, and keeps it.
+    /// Brings the commons log forward to the registry's head, checks everything, and keeps it. Where the registry gives
+    /// no answer or is behind, the others that the records name are asked, unless one was named for this run.
     ///
     /// # Errors
     /// [`Failure`]: no registry, or a refusal with its step; what was kept before stays as it was.
@@ -115,22 +135,81 @@ impl Session<'_> {
         if self.is_synced {
             return Ok(());
         }
-        let client = self.online()?.clone();
+        let chosen = self.online()?.clone();
+        let (ctx, whom) = (self.ctx, self.registry_name());
+        let others = self.other_sources(&chosen);
         let runtime = std::rc::Rc::clone(&self.runtime);
-        runtime.block_on(async {
-            for attempt in 0.. {
-                match self.sync_once(&client).await {
-                    Ok(()) => break,
-                    Err(Trouble::NotYet(_)) if attempt + 1 < MAX_TRIES => {
-                        tokio::time::sleep(Duration::from_millis(FIRST_PAUSE_MS << attempt)).await;
-                    }
-                    Err(trouble) => return Err(trouble.last()),
-                }
-            }
-            Ok(())
-        })?;
+        let (gave, why) = runtime.block_on(waiting_for(ctx, &whom, self.sync_from_any(&chosen, others)))?;
+        if let Some(why) = why {
+            ctx.warn(format_args!("{}; asked {} instead", why.what(), gave.base()));
+            self.sources.chosen = Some(gave);
+        }
         self.is_synced = true;
         Ok(())
+    }
+
+    /// Registries to ask for the commons log in place of the chosen one: its host, then the others.
+    fn other_sources(&self, chosen: &Client) -> Vec<Client> {
+        if self.ctx.is_registry_named() {
+            return Vec::new();
+        }
+        let commons = self.folded.commons.as_ref();
+        let host = commons.and_then(Commons::commons_host);
+        let all = commons.into_iter().flat_map(Commons::registries);
+        let urls = host.into_iter().chain(all).flat_map(|registry| &registry.urls);
+        let mut others: Vec<Client> = Vec::new();
+        for url in urls.chain(&self.store.pin().urls) {
+            if let Some(client) = self.sources.other(self.ctx, url)
+                && client.base() != chosen.base()
+                && others.iter().all(|other| other.base() != client.base())
+            {
+                others.push(client);
+            }
+        }
+        others.truncate(MAX_OTHER_SOURCES);
+        others
+    }
+
+    /// Returns who gave the head, and why the chosen one did not.
+    async fn sync_from_any(
+        &mut self,
+        chosen: &Client,
+        others: Vec<Client>,
+    ) -> Result<(Client, Option<Failure>), Failure> {
+        let mut sources = vec![chosen.clone()];
+        sources.extend(others);
+        let mut first: Option<Failure> = None;
+        for attempt in 0..MAX_TRIES {
+            let mut behind = Vec::new();
+            for client in sources {
+                let is_chosen = client.base() == chosen.base();
+                // Others are asked once it is clear that the chosen one cannot help at once.
+                if !is_chosen && first.is_none() && attempt == 0 {
+                    behind.push(client);
+                    continue;
+                }
+                let failure = match self.sync_once(&client).await {
+                    Ok(()) if is_chosen => return Ok((client, None)),
+                    Ok(()) => return Ok((client, first)),
+                    Err(Trouble::NotYet(refusal)) => {
+                        behind.push(client);
+                        refused(&refusal)
+                    }
+                    Err(Trouble::Final(failure)) if failure.family() == Family::Network => failure,
+                    Err(Trouble::Final(failure)) => return Err(failure),
+                };
+                // What the chosen one said is what a person needs to know.
+                if first.is_none() {
+                    first = Some(failure);
+                }
+            }
+            if behind.is_empty() {
+                break;
+            }
+            sources = behind;
+            tokio::time::sleep(Duration::from_millis(FIRST_PAUSE_MS << attempt)).await;
+        }
+        Err(first.unwrap_or_else(|| Failure::bug("no registry was asked")))
     }
 
     async fn sync_once(&mut self, client: &Client) -> Result<(), Trouble> {
@@ -140,10 +219,11 @@ impl Session<'_> {
             Refused::caused(Step::Checkpoint, format!("the head of {origin} is malformed"), err)
         })?;
         let kept = self.folded.note.clone();
-        let kept_size =
-            kept.as_ref().and_then(|note| Checkpoint::parse(&note.text).ok()).map_or(0, |c| c.size);
-        if offered.size < kept_size {
-            return Err(Trouble::NotYet(rolled_back(origin.as_str(), offered.size, kept_size)));
+        let before = kept.as_ref().and_then(|note| Checkpoint::parse(&note.text).ok());
+        if let (Some(kept), Some(before)) = (&kept, &before)
+            && offered.size < before.size
+        {
+            return Err(self.older(kept, before, &note, &offered)?);
         }
         if offered.size == 0 || offered.size > MAX_COMMONS_LEAVES {
             return Err(Refused::new(
@@ -176,24 +256,31 @@ impl Session<'_> {
         let head = open_head(&note.to_bytes(), &rules)?;
         // All leaves are here, so the kept head is connected to this one if and only if both are made of them.
         if next.tree.root() != offered.root {
-            return Err(match &kept {
-                Some(kept) => self.second_history(&origin, kept, &note)?.into(),
-                None => Refused::new(
-                    Step::Inclusion,
-                    format!("the entries of {origin} do not add up to its head of size {}", offered.size),
-                )
-                .into(),
-            });
+            if let (Some(kept), Some(before)) = (&kept, &before)
+                && self.is_another_history(client, before, &offered).await
+            {
+                return Err(self.second_history(&origin, kept, &note)?.into());
+            }
+            let what = format!(
+                "the entries of {origin} that {} gives do not add up to its head of size {}",
+                client.base(),
+                offered.size
+            );
+            return Err(Refused::new(Step::Inclusion, what).into());
         }
-        if let Some(Ok(before)) = kept.as_ref().map(|kept| Checkpoint::parse(&kept.text))
+        if let (Some(kept), Some(before)) = (&kept, &before)
             && next.tree.root_at(before.size).ok() != Some(before.root)
         {
-            return Err(self.second_history(&origin, kept.as_ref().expect("it has a head"), &note)?.into());
+            // Only a head that the log's key did sign shows two histories.
+            return Err(match open_head(&kept.to_bytes(), &rules) {
+                Ok(_) => self.second_history(&origin, kept, &note)?.into(),
+                Err(_) => self.store.damaged_commons().into(),
+            });
         }
         head.demand_quorum(&rules, self.ctx.now()).map_err(Trouble::NotYet)?;
         if !self.folded.is_empty() && !self.is_newer(kept.as_ref(), &head, &rules) {
             next.note = kept;
-        } else if self.store.keep_commons(kept.as_ref(), &next.leaves, &note)? {
+        } else if self.store.keep_commons(kept.as_ref(), &next.leaves, next.commons(), &note)? {
             next.note = Some(note);
         } else {
             // Another run was faster: begin again from what it kept.
@@ -207,6 +294,36 @@ impl Session<'_> {
         self.folded = next;
         self.say_if_unwitnessed(origin.as_str(), &rules);
         Ok(())
+    }
+
+    /// What a head means that is smaller than the kept one: a registry that is behind, or another history.
+    fn older(
+        &self,
+        kept: &Note,
+        before: &Checkpoint,
+        note: &Note,
+        offered: &Checkpoint,
+    ) -> Result<Trouble, Failure> {
+        let origin = &self.store.pin().origin;
+        let ours = self.folded.tree.root_at(offered.size).ok();
+        if offered.size == 0 || self.folded.is_empty() || ours == Some(offered.root) {
+            return Ok(Trouble::NotYet(rolled_back(origin.as_str(), offered.size, before.size)));
+        }
+        match self.folded.rules().and_then(|rules| open_head(&note.to_bytes(), &rules)) {
+            Ok(_) => Ok(self.second_history(origin, kept, note)?.into()),
+            Err(err) => Ok(err.into()),
+        }
+    }
+
+    /// Whether a head is shown to begin otherwise than the kept one, whose leaves are here; if not, what the registry
+    /// gives is broken, and nobody is accused.
+    async fn is_another_history(&self, client: &Client, before: &Checkpoint, offered: &Checkpoint) -> bool {
+        if before.size == offered.size {
+            return true;
+        }
+        let log = LogPath::Commons;
+        let Ok(path) = client.consistency(&log, before.size, offered.size).await else { return false };
+        self.begins_otherwise(client, &log, before, offered, &path).await.unwrap_or(false)
     }
 
     /// Whether a verified head is worth keeping in place of the kept one: larger, or with newer cosignatures.
@@ -314,10 +431,11 @@ pub(crate) fn rolled_back(origin: &str, offered: u64, kept: u64) -> Refused {
     )
 }
 
-/// Seconds as days, hours or minutes.
+/// Seconds as days, hours, minutes or seconds.
 pub(crate) fn span(seconds: u64) -> String {
     match seconds {
-        0..=7_199 => format!("{} minutes", seconds / 60),
+        0..=119 => format!("{seconds} seconds"),
+        120..=7_199 => format!("{} minutes", seconds / 60),
         7_200..=172_799 => format!("{} hours", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
     }
@@ -334,7 +452,7 @@ pub(crate) fn trust(
     url: &str,
     root_sha256: brick_schemas::Digest,
 ) -> Result<(Pin, u64), Failure> {
-    let client = super::new_client(url)?;
+    let client = super::new_client(ctx, url)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -14,6 +14,7 @@ use brick_trust::{Head, HeadRules, Refused, Step, open_head};
 
 use super::Session;
 use super::commons::rolled_back;
+use super::progress::waiting_for;
 use super::refusal::{Trouble, refused};
 use super::store::KeptHead;
 use crate::failure::Failure;
@@ -59,21 +60,22 @@ impl Session<'_> {
         }
         self.sync()?;
         let runtime = std::rc::Rc::clone(&self.runtime);
-        runtime.block_on(async {
-            let mut last = None;
+        let (ctx, whom) = (self.ctx, self.registry_name());
+        runtime.block_on(waiting_for(ctx, &whom, async {
+            let mut why = None;
             for client in self.sources_for(publisher) {
                 let proof = match client.snapshot(publisher).await {
-                    Err(err) if err.is_missing() => {
-                        last = Some(super::refusal::asked(&err));
+                    Ok(proof) => proof,
+                    Err(err) => {
+                        self.pass_over(&err, &mut why)?;
                         continue;
                     }
-                    answer => answer.map_err(|err| super::refusal::asked(&err))?,
                 };
                 self.accept_head(&client, publisher, &proof).await.map_err(Trouble::last)?;
                 return Ok(self.logs[publisher].clone());
             }
-            Err(last.unwrap_or_else(|| super::refusal::not_kept(&format!("the log of {publisher}"))))
-        })
+            Err(why.unwrap_or_else(|| super::refusal::not_kept(&format!("the log of {publisher}"))))
+        }))
     }
 
     /// The kept head of a publisher's log, checked again under the rules of today.
@@ -166,10 +168,8 @@ impl Session<'_> {
         if after.size < before.size {
             return Err(Trouble::NotYet(rolled_back(origin.as_str(), after.size, before.size)));
         }
-        let path = match client
-            .consistency(&LogPath::Publisher(publisher.clone()), before.size, after.size)
-            .await
-        {
+        let of_log = LogPath::Publisher(publisher.clone());
+        let path = match client.consistency(&of_log, before.size, after.size).await {
             Ok(path) => path,
             Err(ProveError::Read(err)) => return Err(err.into()),
             Err(err) => {
@@ -180,7 +180,7 @@ impl Session<'_> {
         };
         match check_consistency(before.size, after.size, &before.root, &after.root, &path) {
             Ok(()) => Ok(()),
-            Err(_) if self.begins_otherwise(client, publisher, &before, after, &path).await? => {
+            Err(_) if self.begins_otherwise(client, &of_log, &before, after, &path).await? => {
                 Err(self.second_history(origin, kept, log.head.note())?.into())
             }
             Err(err) => {
@@ -195,10 +195,10 @@ impl Session<'_> {
 
     /// Whether the newer of two heads that `path` does not connect is shown to begin otherwise: its own tiles lead to
     /// another root for the older size. If not, the tiles are what is wrong, and nobody is accused of two histories.
-    async fn begins_otherwise(
+    pub(crate) async fn begins_otherwise(
         &self,
         client: &Client,
-        publisher: &PublisherName,
+        log: &LogPath,
         before: &Checkpoint,
         after: &Checkpoint,
         path: &[Hash],
@@ -206,8 +206,7 @@ impl Session<'_> {
         if before.size == after.size {
             return Ok(true);
         }
-        let log = LogPath::Publisher(publisher.clone());
-        let hashes = client.hashes(&log, after.size, &root_nodes(before.size)).await?;
+        let hashes = client.hashes(log, after.size, &root_nodes(before.size)).await?;
         let Ok(root) = root(before.size, |node| hashes.read(node)) else { return Ok(false) };
         Ok(check_consistency(before.size, after.size, &root, &after.root, path).is_ok())
     }

@@ -13,7 +13,8 @@ use brick_trust::{Refused, Step, open_head};
 use futures_util::future::{try_join, try_join_all};
 use futures_util::stream::{self, StreamExt as _};
 
-use super::refusal::{Trouble, asked, not_kept, refused};
+use super::progress::waiting_for;
+use super::refusal::{Trouble, not_kept, refused};
 use super::store::KeptIndex;
 use super::{FIRST_PAUSE_MS, MAX_IN_FLIGHT, MAX_TRIES, Session};
 use crate::failure::Failure;
@@ -70,7 +71,8 @@ impl Session<'_> {
             }
         }
         let runtime = std::rc::Rc::clone(&self.runtime);
-        runtime.block_on(async {
+        let (ctx, whom) = (self.ctx, self.registry_name());
+        runtime.block_on(waiting_for(ctx, &whom, async {
             for attempt in 0.. {
                 let found = self.look_there(&wanted).await?;
                 let mut reason = None;
@@ -107,7 +109,7 @@ impl Session<'_> {
                 tokio::time::sleep(Duration::from_millis(FIRST_PAUSE_MS << attempt)).await;
             }
             Ok(())
-        })?;
+        }))?;
         Ok(new.into_iter().map(|name| (name.clone(), self.looked_up[&name].lines.clone())).collect())
     }
 
@@ -160,7 +162,7 @@ impl Session<'_> {
         publisher: &PublisherName,
         names: &BTreeSet<FullName>,
     ) -> Result<(Client, Vec<(FullName, Option<Fetched>)>), Failure> {
-        let mut last = None;
+        let mut why = None;
         for client in self.sources_for(publisher) {
             let mut files = Vec::new();
             for name in names {
@@ -176,20 +178,18 @@ impl Session<'_> {
                 .collect()
                 .await;
             let mut fetched = Vec::new();
-            let mut is_missing = false;
+            let mut trouble: Option<AskError> = None;
             for (name, answer) in answers {
                 match answer {
                     Ok(answer) => fetched.push((name, Some(answer))),
-                    Err(err) if err.is_missing() => {
-                        is_missing = true;
-                        last = Some(asked(&err));
-                    }
-                    // Another registry may be up.
-                    Err(err) => return Err(asked(&err)),
+                    Err(err) if trouble.as_ref().is_none_or(AskError::is_missing) => trouble = Some(err),
+                    Err(_) => {}
                 }
             }
-            if !is_missing {
-                return Ok((client, fetched));
+            let Some(trouble) = trouble else { return Ok((client, fetched)) };
+            self.pass_over(&trouble, &mut why)?;
+            if !trouble.is_missing() {
+                continue;
             }
             // A log without entries has no snapshot, so there are no proofs of its index.
             let log = LogPath::Publisher(publisher.clone());
@@ -200,7 +200,7 @@ impl Session<'_> {
                 _ => continue,
             }
         }
-        Err(last.unwrap_or_else(|| not_kept(&format!("the index of {publisher}"))))
+        Err(why.unwrap_or_else(|| not_kept(&format!("the index of {publisher}"))))
     }
 
     /// That a log is shown without any entry, and was never seen with one.

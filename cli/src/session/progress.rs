@@ -1,4 +1,4 @@
-//! How far is it? A bar on a terminal, for work that takes more than a second.
+//! How far is it? A bar or a sign of life on a terminal, for what takes more than a second; elsewhere nothing.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -6,9 +6,40 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::context::Context;
+use crate::foreign::foreign;
 
 /// Work that is done sooner needs no bar.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Time between two signs of life.
+const TICK: Duration = Duration::from_millis(120);
+
+/// Waits for `work`; on a terminal, after a second, shows for whom.
+///
+/// - `whom`: an address.
+pub(crate) async fn waiting_for<T>(ctx: &Context, whom: &str, work: impl Future<Output = T>) -> T {
+    if !ctx.is_interactive() {
+        return work.await;
+    }
+    let mut work = std::pin::pin!(work);
+    if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
+        return done;
+    }
+    let spinner = ProgressBar::new_spinner();
+    let style = ProgressStyle::with_template("     Waiting {spinner} for {msg}, {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    spinner.set_style(style);
+    spinner.set_message(foreign(whom).into_owned());
+    loop {
+        match tokio::time::timeout(TICK, &mut work).await {
+            Ok(done) => {
+                spinner.finish_and_clear();
+                return done;
+            }
+            Err(_) => spinner.tick(),
+        }
+    }
+}
 
 /// Work of a known number of pieces.
 pub(crate) struct Progress<'a> {

@@ -7,7 +7,7 @@ use brick_schemas::lockfile::{Lockfile, MAX_LOCKFILE_BYTES};
 use brick_schemas::manifest::MAX_MANIFEST_BYTES;
 use brick_schemas::predicate::release::Dependency;
 use brick_schemas::service::ServiceManifest;
-use brick_schemas::{FeatureName, FullName, Manifest};
+use brick_schemas::{FeatureItem, FeatureName, FullName, Manifest};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -83,13 +83,9 @@ impl Project {
     }
 
     /// Its own features, all of which a lock serves.
-    pub(crate) fn features(&self) -> BTreeMap<FeatureName, Vec<String>> {
+    pub(crate) fn features(&self) -> BTreeMap<FeatureName, Vec<FeatureItem>> {
         match &self.kind {
-            Kind::Brick(manifest) => manifest
-                .features
-                .iter()
-                .map(|(name, items)| (name.clone(), items.iter().map(ToString::to_string).collect()))
-                .collect(),
+            Kind::Brick(manifest) => manifest.features.clone(),
             Kind::Service(_) => BTreeMap::new(),
         }
     }
@@ -132,6 +128,18 @@ impl Project {
     /// Whether it requires nothing at all, so that there is nothing to resolve.
     pub(crate) fn is_alone(&self) -> bool {
         self.requires().is_empty()
+    }
+
+    /// Writes the changed manifest and its lockfile: both or, where something refuses, none.
+    ///
+    /// # Errors
+    /// [`Failure`] where one cannot be written.
+    pub(crate) fn keep_with_lock(&self, lock: Option<&Lockfile>) -> Result<(), Failure> {
+        let path = self.lock_path();
+        let lock = lock.map(Lockfile::to_text);
+        let mut files = vec![(self.path.as_path(), self.text.as_bytes())];
+        files.extend(lock.as_ref().map(|text| (path.as_path(), text.as_bytes())));
+        files::write_together(&files)
     }
 
     /// Writes the lockfile, if that changes it.

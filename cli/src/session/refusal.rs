@@ -5,6 +5,7 @@ use std::error::Error;
 use brick_client::AskError;
 use brick_trust::{Refused, Step};
 
+use super::commons::span;
 use crate::failure::{Failure, Family};
 
 /// A check that failed: an alarm, whatever the step.
@@ -54,9 +55,18 @@ pub(crate) fn asked(err: &AskError) -> Failure {
         Some(source) => failure.because(source),
         None => failure,
     };
-    match err.advice() {
-        Some(advice) => failure.help(decapitalised(advice)),
-        None => failure,
+    match (err, err.advice()) {
+        (AskError::Slow { .. }, _) => failure.help(
+            "try again later, choose another registry with `--registry URL`, or wait longer with BRICK_HTTP_TIMEOUT=SECONDS",
+        ),
+        (AskError::Problem { retry_after: Some(pause), .. }, _) => failure.help(format!(
+            "it asks to be left alone for {}; try again then, or choose another registry with `--registry URL`",
+            span(pause.as_secs())
+        )),
+        (_, Some(advice)) => {
+            failure.help(decapitalised(advice).replace("another registry", "another registry with `--registry URL`"))
+        }
+        (_, None) => failure,
     }
 }
 

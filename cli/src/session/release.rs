@@ -128,7 +128,7 @@ impl Session<'_> {
     ) -> Result<(), Failure> {
         let now = self.ctx.now();
         let progress = &Progress::begin(self.ctx, "Fetching", locked.len());
-        self.wait(async {
+        self.runtime.block_on(async {
             let mut arriving = stream::iter(locked)
                 .map(|brick| async move { (brick, self.at_hand(brick, progress).await) })
                 .buffered(MAX_ARCHIVES);

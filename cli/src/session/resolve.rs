@@ -70,20 +70,6 @@ impl Session<'_> {
         Ok(answer)
     }
 
-    /// [`resolve`](Self::resolve), and writes the lockfile if it changed.
-    ///
-    /// # Errors
-    /// As there.
-    pub(crate) fn resolve_and_lock(&mut self, project: &Project, unlock: &Unlock) -> Result<Answer, Failure> {
-        let old = project.lock(self.ctx)?;
-        let answer = self.resolve(project, old.as_ref(), unlock)?;
-        if !self.ctx.limits().locked {
-            project.keep_lock(&answer.lock)?;
-        }
-        self.say_changes(old.as_ref(), &answer);
-        Ok(answer)
-    }
-
     fn solve_there(
         &mut self,
         project: &Project,

@@ -3,6 +3,7 @@
 
 pub mod proxy;
 pub mod registry;
+pub mod sockets;
 
 use std::path::{Path, PathBuf};
 

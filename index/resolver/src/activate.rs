@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use brick_schemas::predicate::release::Dependency;
-use brick_schemas::{FeatureName, FullName};
+use brick_schemas::{FeatureItem, FeatureName, FullName};
 
 use crate::Problem;
 use crate::encoding::{MAX_PACKAGES, sorted};
-use crate::item::Item;
 use crate::offers::{DEFAULT_FEATURE, LineId, Offers, Stop};
 use crate::set::Place;
 
@@ -88,7 +87,7 @@ struct TurnedOn {
 }
 
 impl TurnedOn {
-    fn by(has: &BTreeMap<FeatureName, Vec<String>>, asked: BTreeSet<FeatureName>) -> Self {
+    fn by(has: &BTreeMap<FeatureName, Vec<FeatureItem>>, asked: BTreeSet<FeatureName>) -> Self {
         let mut on = Self { features: BTreeSet::new(), optional: BTreeSet::new(), of: BTreeMap::new() };
         let mut waiting: Vec<FeatureName> = asked.into_iter().collect();
         while let Some(feature) = waiting.pop() {
@@ -96,17 +95,18 @@ impl TurnedOn {
             if !on.features.insert(feature) {
                 continue;
             }
-            for item in items.iter().filter_map(|item| Item::parse(item)) {
+            for item in items {
                 match item {
-                    Item::Feature(other) => waiting.push(other),
-                    Item::Optional(brick) => {
-                        on.optional.insert(brick);
+                    FeatureItem::Feature(other) => waiting.push(other.clone()),
+                    FeatureItem::Requirement(brick) => {
+                        on.optional.insert(brick.clone());
                     }
-                    Item::Of { brick, feature, weak } => {
-                        if !weak {
-                            on.optional.insert(brick.clone());
-                        }
-                        on.of.entry(brick).or_default().insert(feature);
+                    FeatureItem::Strong(brick, feature) => {
+                        on.optional.insert(brick.clone());
+                        on.of.entry(brick.clone()).or_default().insert(feature.clone());
+                    }
+                    FeatureItem::Weak(brick, feature) => {
+                        on.of.entry(brick.clone()).or_default().insert(feature.clone());
                     }
                 }
             }

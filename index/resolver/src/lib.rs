@@ -30,7 +30,6 @@
 mod activate;
 mod encoding;
 mod explain;
-mod item;
 mod line;
 mod offers;
 mod problem;

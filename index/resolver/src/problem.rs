@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use brick_schemas::predicate::release::Dependency;
 use brick_schemas::predicate::status::{ReleaseStatus, UseInstead};
-use brick_schemas::{FeatureName, FullName, IndexLine, Version};
+use brick_schemas::{FeatureItem, FeatureName, FullName, IndexLine, Version};
 
 use crate::{Explanation, Universe};
 
@@ -26,7 +26,7 @@ pub struct Problem<'a> {
     /// What it requires. Optional requirements are resolved too: as in cargo, a lock serves every choice of features.
     pub requires: &'a [Dependency],
     /// The root's own features, all of them on for the same reason; empty for a service.
-    pub features: &'a BTreeMap<FeatureName, Vec<String>>,
+    pub features: &'a BTreeMap<FeatureName, Vec<FeatureItem>>,
     /// What is known of the index.
     pub universe: &'a Universe,
     /// Releases to keep where they will still do; a yanked or withdrawn one may stay only if it is here.
@@ -40,7 +40,7 @@ impl<'a> Problem<'a> {
     pub fn new(
         root: &'a str,
         requires: &'a [Dependency],
-        features: &'a BTreeMap<FeatureName, Vec<String>>,
+        features: &'a BTreeMap<FeatureName, Vec<FeatureItem>>,
         universe: &'a Universe,
         locked: &'a BTreeMap<FullName, BTreeSet<Version>>,
     ) -> Self {

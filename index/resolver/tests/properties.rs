@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use brick_resolver::{CompatibleLine, Resolution, Unresolved};
 use brick_schemas::predicate::release::Dependency;
 use brick_schemas::predicate::status::ReleaseStatus;
-use brick_schemas::{FeatureName, FullName, IndexLine, Requirement, Version};
+use brick_schemas::{FeatureItem, FeatureName, FullName, IndexLine, Requirement, Version};
 use common::{Features, World, name, release, shown, version};
 use proptest::prelude::*;
 
@@ -84,14 +84,15 @@ impl Dice<'_> {
                 for _ in 0..self.below(4) {
                     let kind = self.below(5);
                     items.push(match dependencies {
-                        [] => self.of(&FEATURES).to_owned(),
+                        [] => FeatureItem::Feature(self.of(&FEATURES).parse().unwrap()),
                         some => {
-                            let (brick, feature) = (self.of(some).name.clone(), self.of(&FEATURES));
+                            let brick = self.of(some).name.clone();
+                            let feature = self.of(&FEATURES).parse().unwrap();
                             match kind {
-                                0 => format!("dep:{brick}"),
-                                1 | 2 => format!("{brick}?/{feature}"),
-                                3 => format!("{brick}/{feature}"),
-                                _ => feature.to_owned(),
+                                0 => FeatureItem::Requirement(brick),
+                                1 | 2 => FeatureItem::Weak(brick, feature),
+                                3 => FeatureItem::Strong(brick, feature),
+                                _ => FeatureItem::Feature(feature),
                             }
                         }
                     });
@@ -160,25 +161,22 @@ fn turned_on(features: &Features, deps: &[Dependency], asked: &BTreeSet<FeatureN
         }
         for item in &features[&feature] {
             let required = |brick: &FullName| deps.iter().find(|d| d.name == *brick);
-            if let Some(brick) = item.strip_prefix("dep:") {
-                let brick: FullName = brick.parse().unwrap();
-                if !required(&brick)?.optional {
-                    return None;
-                }
-                on.optional.insert(brick);
-            } else if let Some((brick, feature)) = item.rsplit_once('/') {
-                let is_weak = brick.ends_with('?');
-                let brick: FullName = brick.trim_end_matches('?').parse().unwrap();
-                let dependency = required(&brick)?;
-                let feature: FeatureName = feature.parse().unwrap();
-                if is_weak && dependency.optional {
-                    weak.push((brick, feature));
-                } else {
+            match item {
+                FeatureItem::Feature(other) => waiting.push(other.clone()),
+                FeatureItem::Requirement(brick) => {
+                    if !required(brick)?.optional {
+                        return None;
+                    }
                     on.optional.insert(brick.clone());
-                    on.of.insert((brick, feature));
                 }
-            } else {
-                waiting.push(item.parse().unwrap());
+                FeatureItem::Weak(brick, feature) if required(brick)?.optional => {
+                    weak.push((brick.clone(), feature.clone()));
+                }
+                FeatureItem::Strong(brick, feature) | FeatureItem::Weak(brick, feature) => {
+                    required(brick)?;
+                    on.optional.insert(brick.clone());
+                    on.of.insert((brick.clone(), feature.clone()));
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One registry, asked over connections that are kept.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brick_schemas::api::{PROBLEM_MEDIA_TYPE, Problem, ProblemType};
 use reqwest::header::{self, HeaderMap, HeaderValue};
@@ -196,7 +196,8 @@ impl Client {
         let Patience { attempts, first_pause, .. } = self.inner.patience;
         let mut attempt = 1;
         loop {
-            match once().await {
+            let began = Instant::now();
+            match once().await.map_err(|err| err.since(began)) {
                 Err(err) if attempt < attempts => match pause_after(&err, attempt, first_pause) {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => return Err(err),
@@ -213,7 +214,8 @@ impl Client {
 
     /// Sends once; any status is an answer.
     pub(crate) async fn send(&self, url: &Url, request: RequestBuilder) -> Result<Response, AskError> {
-        request.send().await.map_err(|err| AskError::of(url, err))
+        let began = Instant::now();
+        request.send().await.map_err(|err| AskError::of(url, err).since(began))
     }
 
     /// The error for an answer of `path` that is not what that path gives.
@@ -318,8 +320,9 @@ pub(crate) async fn read_bounded(
     if announced > max_bytes as u64 {
         return Err(too_large());
     }
+    let began = Instant::now();
     let mut bytes = Vec::with_capacity(announced as usize);
-    while let Some(chunk) = response.chunk().await.map_err(|err| AskError::of(url, err))? {
+    while let Some(chunk) = response.chunk().await.map_err(|err| AskError::of(url, err).since(began))? {
         if chunk.len() > max_bytes - bytes.len() {
             return Err(too_large());
         }

@@ -1,7 +1,7 @@
 //! Why is there no answer?
 
 use std::error::Error as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brick_schemas::api::Problem;
 use brick_schemas::text::escape;
@@ -20,11 +20,13 @@ pub enum AskError {
         #[source]
         err: reqwest::Error,
     },
-    /// It took longer than the client's patience.
-    #[error("{url} did not answer in time")]
+    /// It took longer than the client's patience: nothing came, or not everything.
+    #[error("{url} gave no whole answer within {}", seconds(*.waited))]
     Slow {
         /// What was asked.
         url: String,
+        /// From the question to the end of patience.
+        waited: Duration,
         /// Which wait ended.
         #[source]
         err: reqwest::Error,
@@ -147,8 +149,27 @@ impl AskError {
             AskError::NotARegistry { .. } => {
                 Some("Check the registry's address, and whether this network asks you to log in first.")
             }
-            AskError::Problem { status: 500.., .. } => Some("Try again later, or choose another registry."),
-            AskError::Problem { .. } | AskError::TooLarge { .. } => None,
+            AskError::Problem { status: 429 | 500.., .. } => {
+                Some("Try again later, or choose another registry.")
+            }
+            AskError::Problem { status: 404 | 410, .. } => {
+                Some("Check the registry's address, or choose another registry.")
+            }
+            AskError::Problem { status: 407, .. } => {
+                Some("Check the proxy settings, and whether this network asks you to log in first.")
+            }
+            AskError::TooLarge { .. } => {
+                Some("Check the registry's address; nothing of that answer was kept.")
+            }
+            AskError::Problem { .. } => None,
+        }
+    }
+
+    /// The same error, saying since when was waited where that was too long.
+    pub(crate) fn since(self, began: Instant) -> Self {
+        match self {
+            AskError::Slow { url, err, .. } => AskError::Slow { url, waited: began.elapsed(), err },
+            other => other,
         }
     }
 
@@ -157,7 +178,7 @@ impl AskError {
         let url = url.to_string();
         let err = err.without_url();
         if err.is_timeout() {
-            return AskError::Slow { url, err };
+            return AskError::Slow { url, waited: Duration::ZERO, err };
         }
         if err.is_redirect() {
             let what = deepest(&err);
@@ -193,6 +214,13 @@ fn deepest(err: &dyn std::error::Error) -> String {
         deepest = cause;
     }
     deepest.to_string()
+}
+
+fn seconds(span: Duration) -> String {
+    match span.as_secs() {
+        0..10 => format!("{:.1} s", span.as_secs_f64()),
+        whole => format!("{whole} s"),
+    }
 }
 
 /// A problem's title and detail, escaped: they are another party's words.

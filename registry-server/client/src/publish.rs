@@ -1,5 +1,7 @@
 //! Asking a registry to log an entry.
 
+use std::time::Instant;
+
 use brick_schemas::Digest;
 use brick_schemas::api::{EntryReceipt, MAX_BODY_BYTES};
 use brick_tlog::proof::Proof;
@@ -35,8 +37,12 @@ impl Client {
             form = form.part("blob", octets(bytes).file_name(sha256.to_string()));
         }
         let request = self.request(Method::POST, url.clone()).multipart(form);
-        let response = demand_success(&url, self.send(&url, request).await?).await?;
-        let body = read_bounded(&url, response, MAX_BODY_BYTES).await?;
+        let began = Instant::now();
+        let answer = async {
+            let response = demand_success(&url, self.send(&url, request).await?).await?;
+            read_bounded(&url, response, MAX_BODY_BYTES).await
+        };
+        let body = answer.await.map_err(|err| err.since(began))?;
         let receipt: EntryReceipt =
             brick_schemas::json::from_slice(&body).map_err(|err| self.not_a_registry(path, err))?;
         let proof = Proof::parse(receipt.proof.as_bytes()).map_err(|err| self.not_a_registry(path, err))?;

@@ -76,7 +76,7 @@ async fn every_bad_answer_has_its_family() {
             "a slow answer",
             Reply { delay: Duration::from_secs(3), ..Reply::ok(HEAD) },
             Family::Slow,
-            "in time",
+            "no whole answer within 0.5 s",
         ),
         (
             "a redirect elsewhere",

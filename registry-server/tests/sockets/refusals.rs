@@ -412,7 +412,7 @@ async fn an_archive_that_is_not_what_the_entry_says_is_refused_and_changes_nothi
         differs("a feature dropped", "features", |draft| draft.release.features.clear()),
         differs("a feature that turns on more", "features", |draft| {
             let name = FeatureName::parse("extra").unwrap();
-            draft.release.features.insert(name, vec!["other".into()]);
+            draft.release.features.insert(name, vec!["other".parse().expect("a feature item")]);
         }),
         differs("an interface provided", "provides", |draft| {
             draft.release.provides.insert(full("north.example/api"), Version::parse("1.0.0").unwrap());

@@ -244,6 +244,8 @@ impl schemars::JsonSchema for ArchivePath {
             "description": "The path of a file in a brick, relative, with `/`",
             "minLength": 1,
             "maxLength": MAX_PATH_BYTES,
+            // For editors: `parse` is the judge.
+            "pattern": r"^[^/\\:]+(/[^/\\:]+)*$",
         })
     }
 }

@@ -44,18 +44,37 @@ struct Node {
     is_file: bool,
 }
 
+/// What the last component of a path is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    File,
+    Folder,
+}
+
 impl Tree {
     /// Takes `path` and the folders above it.
     ///
     /// # Errors
     /// [`TreeError`]; the tree is then not to be used further.
     pub fn insert(&mut self, path: &ArchivePath) -> Result<(), TreeError> {
+        self.insert_as(path, Last::File)
+    }
+
+    /// Takes `path` as a folder, and the folders above it. It may be there already.
+    ///
+    /// # Errors
+    /// [`TreeError`], never a duplicate; the tree is then not to be used further.
+    pub fn insert_folder(&mut self, path: &ArchivePath) -> Result<(), TreeError> {
+        self.insert_as(path, Last::Folder)
+    }
+
+    fn insert_as(&mut self, path: &ArchivePath, last: Last) -> Result<(), TreeError> {
         let mut parent = 0;
         let mut end = 0;
         for component in path.components() {
             let start = end;
             end += component.len();
-            let is_file = end == path.as_str().len();
+            let is_file = last == Last::File && end == path.as_str().len();
             let id = self.nodes.len() + 1;
             let node = self.nodes.entry((parent, fold(component))).or_insert_with(|| Node {
                 id,
@@ -93,6 +112,19 @@ mod tests {
     #[test]
     fn files_that_can_lie_side_by_side_are_taken() {
         check(&["a", "b/a", "b/c/a", "b.c", "ab", "b/d"]).unwrap();
+    }
+
+    #[test]
+    fn a_folder_may_be_named_twice_but_is_no_file() {
+        let path = |text| ArchivePath::parse(text).unwrap();
+        let mut tree = Tree::default();
+        tree.insert(&path("tests/a")).unwrap();
+        tree.insert_folder(&path("tests")).unwrap();
+        tree.insert_folder(&path("tests")).unwrap();
+        tree.insert(&path("tests/b")).unwrap();
+        assert!(matches!(tree.insert(&path("tests")), Err(TreeError::FileAndDirectory { .. })));
+        assert!(matches!(tree.insert_folder(&path("tests/a")), Err(TreeError::FileAndDirectory { .. })));
+        assert!(matches!(tree.insert_folder(&path("Tests")), Err(TreeError::Collision { .. })));
     }
 
     #[test]

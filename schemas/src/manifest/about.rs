@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::brick::read_file_path;
+use super::paths::NamedPaths;
 use super::{MAX_ITEMS, MAX_SUMMARY_CHARS, MAX_TEXT_CHARS, Reading};
+use crate::archive::ArchivePath;
 use crate::date::{Date, Period};
 use crate::money::{Amount, CostBasis, Currency, check_price_year};
 use crate::near::near;
@@ -26,7 +27,7 @@ pub const MAX_MAILBOX_BYTES: usize = 254;
 #[serde(deny_unknown_fields)]
 pub struct FileEntry {
     /// The file.
-    pub path: BrickPath,
+    pub path: ArchivePath,
     /// What it is for.
     pub role: FileRole,
     /// What it is written in: `openapi-3.1`, `bpmn-2.0` …
@@ -61,8 +62,8 @@ pub enum FileRole {
 }
 
 impl FileEntry {
-    pub(super) fn read(mut table: Table<'_>) -> Option<Self> {
-        let path = table.required("path").and_then(|v| read_file_path(&v));
+    pub(super) fn read<'r>(mut table: Table<'r>, paths: &NamedPaths<'r>) -> Option<Self> {
+        let path = table.required("path").and_then(|v| paths.file(&v));
         let role = table.required("role").and_then(|v| v.word());
         let format = table.optional("format").and_then(|v| read_format(&v));
         table.finish();
@@ -87,12 +88,12 @@ fn read_format(value: &Value<'_>) -> Option<String> {
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// A JSON Schema 2020-12; each property says `x-decided-by` and `x-why`.
-    pub schema: BrickPath,
+    pub schema: ArchivePath,
 }
 
 impl Config {
-    pub(super) fn read(mut table: Table<'_>) -> Option<Self> {
-        let schema = table.required("schema").and_then(|v| read_file_path(&v));
+    pub(super) fn read<'r>(mut table: Table<'r>, paths: &NamedPaths<'r>) -> Option<Self> {
+        let schema = table.required("schema").and_then(|v| paths.file(&v));
         table.finish();
         Some(Self { schema: schema? })
     }
@@ -132,21 +133,21 @@ pub struct DataUse {
     pub retention: Option<Period>,
     /// The impact assessment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dpia: Option<BrickPath>,
+    pub dpia: Option<ArchivePath>,
     /// Whether it decides about people by itself (GDPR Art. 22).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automated_decision: Option<bool>,
 }
 
 impl DataUse {
-    pub(super) fn read(mut table: Table<'_>) -> Option<Self> {
+    pub(super) fn read<'r>(mut table: Table<'r>, paths: &NamedPaths<'r>) -> Option<Self> {
         let words = |v: Option<Value<'_>>| v.map(|v| v.displayed_list(MAX_ITEMS, MAX_SUMMARY_CHARS));
         let data = Self {
             personal: words(table.optional("personal")),
             special_category: words(table.optional("special-category")),
             lawful_basis: words(table.optional("lawful-basis")),
             retention: table.optional("retention").and_then(|v| v.parse()),
-            dpia: table.optional("dpia").and_then(|v| read_file_path(&v)),
+            dpia: table.optional("dpia").and_then(|v| paths.file(&v)),
             automated_decision: table.optional("automated-decision").and_then(|v| v.boolean()),
         };
         table.finish();
@@ -165,17 +166,17 @@ pub struct Accessibility {
     pub level: Option<String>,
     /// What shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<BrickPath>,
+    pub evidence: Option<ArchivePath>,
     /// What does not meet it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exceptions: Vec<String>,
 }
 
 impl Accessibility {
-    pub(super) fn read(mut table: Table<'_>) -> Option<Self> {
+    pub(super) fn read<'r>(mut table: Table<'r>, paths: &NamedPaths<'r>) -> Option<Self> {
         let standard = table.required("standard").and_then(|v| v.displayed(MAX_SUMMARY_CHARS));
         let level = table.optional("level").and_then(|v| v.displayed(MAX_SUMMARY_CHARS));
-        let evidence = table.optional("evidence").and_then(|v| read_file_path(&v));
+        let evidence = table.optional("evidence").and_then(|v| paths.file(&v));
         let exceptions = table
             .optional("exceptions")
             .map(|v| v.displayed_list(MAX_ITEMS, MAX_TEXT_CHARS))
@@ -200,8 +201,8 @@ pub struct Conformance {
 }
 
 impl Conformance {
-    pub(super) fn read(mut table: Table<'_>) -> Option<Self> {
-        let suite = table.required("suite").and_then(|v| v.parse());
+    pub(super) fn read<'r>(mut table: Table<'r>, paths: &NamedPaths<'r>) -> Option<Self> {
+        let suite = table.required("suite").and_then(|v| paths.file_or_folder(&v));
         let format = table.optional("format").and_then(|v| read_format(&v));
         let levels = table
             .optional("levels")
@@ -352,15 +353,15 @@ impl Maintenance {
 pub struct Contribute {
     /// The file that says how.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub how: Option<BrickPath>,
+    pub how: Option<ArchivePath>,
     /// A role's mailbox, never a person's, or an https address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security: Option<String>,
 }
 
 impl Contribute {
-    pub(super) fn read(mut table: Table<'_>) -> Option<Self> {
-        let how = table.optional("how").and_then(|v| read_file_path(&v));
+    pub(super) fn read<'r>(mut table: Table<'r>, paths: &NamedPaths<'r>) -> Option<Self> {
+        let how = table.optional("how").and_then(|v| paths.file(&v));
         let security = table.optional("security").and_then(|v| {
             let text = v.string()?;
             let good = is_mailbox(text) || Url::parse(text).is_ok();

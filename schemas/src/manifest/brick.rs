@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::paths::NamedPaths;
 use super::{MAX_ITEMS, MAX_LANGUAGES, MAX_SUMMARY_CHARS, Reading};
+use crate::archive::ArchivePath;
 use crate::code::Code;
 use crate::language::LanguageTag;
 use crate::license::{License, LicenseExpression};
 use crate::name::FullName;
-use crate::path::BrickPath;
 use crate::predicate::release::{BrickKind, Maturity};
 use crate::reader::{Table, Value};
 use crate::url::Url;
@@ -54,7 +55,7 @@ pub struct Brick {
     pub keywords: Vec<String>,
     /// The file that is shown first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub readme: Option<BrickPath>,
+    pub readme: Option<ArchivePath>,
     /// Files of the archive, as patterns of `.gitignore`; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
@@ -64,7 +65,7 @@ pub struct Brick {
 }
 
 impl Brick {
-    pub(super) fn read(mut table: Table<'_>, reading: Reading) -> Option<Self> {
+    pub(super) fn read<'r>(mut table: Table<'r>, reading: Reading, paths: &NamedPaths<'r>) -> Option<Self> {
         let name = table.required("name").and_then(|v| v.parse());
         let version = table.required("version").and_then(|v| v.parse());
         let kind = table.required("kind").and_then(|v| v.word());
@@ -77,7 +78,7 @@ impl Brick {
         let texts =
             |v: Option<Value<'_>>, max, chars| v.map(|v| v.displayed_list(max, chars)).unwrap_or_default();
         let keywords = texts(table.optional("keywords"), MAX_KEYWORDS, MAX_KEYWORD_CHARS);
-        let readme = table.optional("readme").and_then(|v| read_file_path(&v));
+        let readme = table.optional("readme").and_then(|v| paths.file(&v));
         let include = texts(table.optional("include"), MAX_ITEMS, MAX_PATTERN_CHARS);
         let exclude = texts(table.optional("exclude"), MAX_ITEMS, MAX_PATTERN_CHARS);
         table.finish();
@@ -97,16 +98,6 @@ impl Brick {
             exclude,
         })
     }
-}
-
-/// A path that must name a file.
-pub(super) fn read_file_path(value: &Value<'_>) -> Option<BrickPath> {
-    let path: BrickPath = value.parse()?;
-    if path.is_folder() {
-        value.wrong("a file is needed, this names a folder", None);
-        return None;
-    }
-    Some(path)
 }
 
 fn read_license(value: Value<'_>, reading: Reading) -> Option<License> {

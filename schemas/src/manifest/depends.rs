@@ -7,11 +7,11 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use super::MAX_ITEMS;
-use super::brick::read_file_path;
+use super::paths::NamedPaths;
+use crate::archive::ArchivePath;
 use crate::feature::{FeatureError, FeatureItem, check_item};
 use crate::name::{FeatureName, FullName};
 use crate::near::near;
-use crate::path::BrickPath;
 use crate::predicate::release::{Dependency, MAX_FEATURE_ITEMS, MAX_FEATURES, MAX_INTERFACES, MAX_REQUIRES};
 use crate::reader::{Table, Value};
 use crate::version::{Requirement, Version};
@@ -23,7 +23,7 @@ pub struct Provided {
     pub version: Version,
     /// The file that describes it here.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<BrickPath>,
+    pub path: Option<ArchivePath>,
 }
 
 /// The value of an entry in `[requires]`: a requirement, or a table.
@@ -78,7 +78,7 @@ pub(super) struct ProvidesTable {
     version: Version,
     /// The file that describes it.
     #[serde(default)]
-    path: Option<BrickPath>,
+    path: Option<ArchivePath>,
 }
 
 /// Writes requirements as `[requires]` has them, each with its particulars.
@@ -105,7 +105,7 @@ pub(super) struct Depends {
 }
 
 /// Reads the five tables of the brick `own`.
-pub(super) fn read(root: &mut Table<'_>, own: Option<&FullName>) -> Depends {
+pub(super) fn read<'r>(root: &mut Table<'r>, own: Option<&FullName>, paths: &NamedPaths<'r>) -> Depends {
     let requires = root.map("requires", MAX_REQUIRES, |name: &FullName, value| {
         if Some(name) == own {
             value.wrong("a brick cannot require itself", None);
@@ -149,7 +149,7 @@ pub(super) fn read(root: &mut Table<'_>, own: Option<&FullName>) -> Depends {
     for list in features.values_mut() {
         list.sort();
     }
-    let provides = root.map("provides", MAX_INTERFACES, |_: &FullName, value| read_provided(value));
+    let provides = root.map("provides", MAX_INTERFACES, |_: &FullName, value| read_provided(value, paths));
     let needs = root.map("needs", MAX_INTERFACES, |_: &FullName, value| value.parse());
     let works_with = root.map("works-with", MAX_ITEMS, |_: &FullName, value| value.parse());
     Depends { requires: requires.into_values().collect(), features, provides, needs, works_with }
@@ -172,13 +172,13 @@ fn read_requirement(name: &FullName, value: Value<'_>) -> Option<Dependency> {
     Some(Dependency { name, req: req?, features, optional, default_features })
 }
 
-fn read_provided(value: Value<'_>) -> Option<Provided> {
+fn read_provided<'r>(value: Value<'r>, paths: &NamedPaths<'r>) -> Option<Provided> {
     if value.is_string() {
         return Some(Provided { version: value.parse()?, path: None });
     }
     let mut table = value.table_not_text()?;
     let version = table.required("version").and_then(|v| v.parse());
-    let path = table.optional("path").and_then(|v| read_file_path(&v));
+    let path = table.optional("path").and_then(|v| paths.file(&v));
     table.finish();
     Some(Provided { version: version?, path })
 }

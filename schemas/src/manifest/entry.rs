@@ -31,7 +31,6 @@ impl Manifest {
         contributions: Vec<Citation>,
         source: Option<Source>,
     ) -> Release {
-        let item_texts = |items: &Vec<_>| items.iter().map(ToString::to_string).collect();
         Release {
             place,
             name: self.brick.name.clone(),
@@ -42,7 +41,7 @@ impl Manifest {
             archive,
             contents,
             requires: self.requires.clone(),
-            features: self.features.iter().map(|(name, items)| (name.clone(), item_texts(items))).collect(),
+            features: self.features.clone(),
             provides: self.provides.iter().map(|(name, p)| (name.clone(), p.version.clone())).collect(),
             needs: self.needs.clone(),
             forked_from: self.forked_from.clone(),

@@ -18,7 +18,6 @@ use super::{
 use crate::code::Code;
 use crate::date::Date;
 use crate::digest::Blob;
-use crate::feature::FeatureItem;
 use crate::key::KeySet;
 use crate::license::LicenseExpression;
 use crate::manifest::{MAX_SUMMARY_CHARS, MAX_TEXT_CHARS};
@@ -169,6 +168,19 @@ pub(super) fn check_subjects(kind: &'static str, subjects: &[Subject]) -> Result
     names.try_for_each(|name| Rules(kind).shown("subject", name, MAX_SUBJECT_CHARS))
 }
 
+/// Checks that the Statement is about what its predicate says, where the predicate says one thing: tools that know only
+/// in-toto go by the subject.
+pub(super) fn check_subject(predicate: &Predicate, subjects: &[Subject]) -> Result<(), StatementError> {
+    let about = match predicate {
+        Predicate::Release(release) => release.archive.sha256,
+        Predicate::Proposal(proposal) => proposal.archive.sha256,
+        Predicate::Attestation(attestation) => attestation.sha256,
+        _ => return Ok(()),
+    };
+    let is_it = matches!(subjects, [only] if only.digest.sha256 == about);
+    Rules(predicate.kind()).need("subject", is_it, "is not the one archive that the predicate names")
+}
+
 impl Release {
     /// Checks every bound and rule on the fields.
     ///
@@ -189,15 +201,8 @@ impl Release {
         rules.at_most("features", self.features.len(), MAX_FEATURES)?;
         for items in self.features.values() {
             rules.at_most("features", items.len(), MAX_FEATURE_ITEMS)?;
-            let mut parsed = Vec::with_capacity(items.len());
+            rules.ascending("features", items)?;
             for item in items {
-                match FeatureItem::parse(item) {
-                    Ok(item) => parsed.push(item),
-                    Err(err) => return rules.broken("features", err),
-                }
-            }
-            rules.ascending("features", &parsed)?;
-            for item in &parsed {
                 let optional = |name: &_| {
                     self.requires
                         .binary_search_by(|d| d.name.cmp(name))

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Place;
 use crate::digest::{Blob, Contents, Digest};
+use crate::feature::FeatureItem;
 use crate::name::{FeatureName, FullName};
 use crate::origin::Origin;
 use crate::version::{Requirement, Version};
@@ -45,9 +46,9 @@ pub struct Release {
     /// Other bricks it cannot do without, or can use (optional ones); sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<Dependency>,
-    /// Features and what each turns on.
+    /// Features and what each turns on; items sorted, each once.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub features: BTreeMap<FeatureName, Vec<String>>,
+    pub features: BTreeMap<FeatureName, Vec<FeatureItem>>,
     /// Interfaces it provides, with the interface's version.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub provides: BTreeMap<FullName, Version>,

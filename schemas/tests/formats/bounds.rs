@@ -164,7 +164,6 @@ fn a_field_that_breaks_its_rule_is_named() {
         ("release", "/requires/0/features", json!(["b", "a"]), "requires", "ascending"),
         ("release", "/features", features.into(), "features", "at most 128"),
         ("release", "/features/cards", repeat(json!("x"), 65), "features", "at most 64"),
-        ("release", "/features/cards", json!(["Cards"]), "features", "lower-case"),
         ("release", "/features/cards", json!(["nothing"]), "features", "no feature `nothing`"),
         ("release", "/features/cards", json!(["dep:a.example/b"]), "features", "not required"),
         (
@@ -287,6 +286,27 @@ fn a_field_that_breaks_its_rule_is_named() {
 }
 
 #[test]
+fn a_value_of_no_good_form_is_refused_with_the_rule_it_breaks() {
+    use std::error::Error as _;
+    for (kind, pointer, bad, says) in [
+        ("release", "/features/cards", json!(["Cards"]), "lower-case"),
+        ("release", "/features/cards", json!(["southshire.gov.uk/pay"]), "dep:publisher/brick"),
+        ("release", "/features/cards", json!(["dep:southshire.gov.uk/pay/cards"]), "`/` in brick name"),
+        ("release", "/version", json!("1.4"), "1.4"),
+        ("status", "/status", json!("burnt"), "burnt"),
+    ] {
+        let mut statement = good(kind);
+        *statement["predicate"].pointer_mut(pointer).unwrap_or_else(|| panic!("{kind}{pointer}")) = bad;
+        let error = parse(&statement).unwrap_err();
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        assert!(
+            matches!(error, StatementError::Json(_)) && cause.contains(says),
+            "{kind}{pointer}: {error}: {cause}"
+        );
+    }
+}
+
+#[test]
 fn subjects_are_counted_and_shown_ones_are_checked() {
     let subject = json!({ "digest": { "sha256": DIGEST } });
     let mut statement = good("release");
@@ -294,8 +314,17 @@ fn subjects_are_counted_and_shown_ones_are_checked() {
         statement["subject"] = repeat(subject.clone(), count);
         assert!(matches!(parse(&statement), Err(StatementError::Subjects { found }) if found == count));
     }
-    statement["subject"] = repeat(subject.clone(), MAX_SUBJECTS);
-    parse(&statement).unwrap();
+    let mut many = good("status");
+    many["subject"] = repeat(subject.clone(), MAX_SUBJECTS);
+    parse(&many).unwrap();
+    for kind in ["release", "proposal", "attestation"] {
+        for subject in [json!([{ "digest": { "sha256": OTHER } }]), repeat(subject.clone(), 2)] {
+            let mut statement = good(kind);
+            statement["subject"] = subject;
+            let error = parse(&statement).unwrap_err();
+            assert!(matches!(error, StatementError::Field { field: "subject", .. }), "{kind}: {error}");
+        }
+    }
     statement["subject"] = json!([{ "name": "a\u{202e}b", "digest": { "sha256": DIGEST } }]);
     assert!(matches!(parse(&statement), Err(StatementError::Field { field: "subject", .. })));
 }

@@ -1,5 +1,6 @@
 //! A manifest and its entry say the same, its bounds hold, and nothing in a file makes the reader panic.
 
+use brick_schemas::archive::{self, ArchivePath};
 use brick_schemas::manifest::{MAX_MANIFEST_BYTES, Mismatch};
 use brick_schemas::predicate::release::{Citation, Maturity, Release, Source};
 use brick_schemas::predicate::{Basis, Place, Predicate, Statement};
@@ -228,5 +229,91 @@ proptest! {
         if let Err(error) = Manifest::from_bytes(&bytes) {
             error.render("brick.toml", &text, false);
         }
+    }
+}
+
+/// What a manifest may name is what `archive::write` packs, whatever is odd about the path.
+#[test]
+fn a_manifest_may_name_a_path_exactly_when_the_archive_can_hold_it() {
+    let (name, version) = (brick_schemas::BrickName::parse("b").unwrap(), Version::parse("1.0.0").unwrap());
+    let with = |keys: &str| {
+        format!(
+            "manifest = 1\n[brick]\nname = \"a.example/b\"\nversion = \"1.0.0\"\nkind = \"component\"\n\
+             maturity = \"beta\"\nlicense = \"MIT\"\n{keys}\n[text.en]\ntitle = \"B\"\nsummary = \"B.\"\n"
+        )
+    };
+    let holds = |paths: &[&str]| {
+        let mut files = vec![(ArchivePath::parse("brick.toml").unwrap(), &b""[..])];
+        for path in paths {
+            match ArchivePath::parse(path) {
+                Ok(path) if files.iter().any(|(other, _)| *other == path) => {}
+                Ok(path) => files.push((path, b"")),
+                Err(_) => return false,
+            }
+        }
+        archive::write(&name, &version, &files).is_ok()
+    };
+    let long = |bytes: usize| "a".repeat(bytes);
+    let one = |path: &str| format!("readme = {}", toml::Value::from(path));
+    let odd = [
+        "README.md",
+        "brick.toml",
+        "Brick.toml",
+        "brick.toml/x",
+        "docs/a.md",
+        "docs/ŷ.md",
+        "docs/y\u{302}.md",
+        "a?",
+        "a'",
+        "nul",
+        "a/aux.txt",
+        "a.",
+        "a ",
+        " a",
+        "-a",
+        "a/-b",
+        "x~1",
+        "../a",
+        "a/../b",
+        "/a",
+        "a//b",
+        "a/./b",
+        "a\\b",
+        ".git/a",
+        "C:a",
+        "",
+    ];
+    let paths = odd.map(str::to_owned).into_iter();
+    // Around every bound of a ustar header under `b-1.0.0/`, and of the path itself.
+    let paths = paths.chain([91, 92, 93, 100, 101].map(long));
+    let paths = paths.chain([146, 147, 148, 149].map(|bytes| long(bytes) + "/b"));
+    let paths = paths.chain([198, 199, 200, 201].map(|bytes| "ab/".repeat(40) + &long(bytes - 120)));
+    let (mut good, mut bad) = (0, 0);
+    for path in paths {
+        let expected = holds(&[&path]);
+        assert_eq!(Manifest::parse(&with(&one(&path))).is_ok(), expected, "{path:?}");
+        if expected { good += 1 } else { bad += 1 }
+    }
+    assert!(good > 8 && bad > 20, "{good} good, {bad} bad");
+
+    for (a, b) in [
+        ("a", "a"),
+        ("a", "A"),
+        ("a", "a/b"),
+        ("a/b", "a"),
+        ("a/b", "A/c"),
+        ("straße", "STRASSE"),
+        ("a", "b"),
+    ] {
+        let pair = format!("{}\n[config]\nschema = {}", one(a), toml::Value::from(b));
+        assert_eq!(Manifest::parse(&with(&pair)).is_ok(), holds(&[a, b]), "{a} {b}");
+    }
+    for (folder, file) in [("t/", "t/a"), ("t/", "t"), ("T/", "t/a"), ("t/", "u")] {
+        let pair = format!("{}\n[conformance]\nsuite = \"{folder}\"", one(file));
+        assert_eq!(
+            Manifest::parse(&with(&pair)).is_ok(),
+            holds(&[&format!("{folder}x"), file]),
+            "{folder} {file}"
+        );
     }
 }

@@ -115,7 +115,7 @@ fn wait_until_shown(session: &Session<'_>, host: &Client, said: &Said, index: u6
     let Said::Entry(statement) = said else { return };
     let Predicate::Publisher(record) = &statement.predicate else { return };
     let home = session.commons().registry(&record.home).and_then(|home| home.urls.first());
-    let Some(home) = home.and_then(|url| new_client(url).ok()) else { return };
+    let Some(home) = home.and_then(|url| new_client(session.ctx, url).ok()) else { return };
     let log = LogPath::Publisher(record.id.clone());
     if !patiently(&|| is_shown(&home, &log, 0)) {
         ctx.note(format_args!("registry {} has not opened the log of {} yet", record.home, record.id));
@@ -154,9 +154,11 @@ fn host(session: &Session<'_>) -> Result<Client, Failure> {
     let urls = session.commons().commons_host().map(|registry| registry.urls.clone()).unwrap_or_default();
     match urls.first() {
         Some(url)
-            if !urls.iter().any(|url| new_client(url).is_ok_and(|client| client.base() == chosen.base())) =>
+            if !urls.iter().any(|url| {
+                new_client(session.ctx, url).is_ok_and(|client| client.base() == chosen.base())
+            }) =>
         {
-            new_client(url)
+            new_client(session.ctx, url)
         }
         _ => Ok(chosen.clone()),
     }

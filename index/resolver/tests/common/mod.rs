@@ -12,15 +12,17 @@
 
 #![allow(dead_code)]
 
+pub mod graph;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use brick_resolver::{Preference, Problem, Resolution, Universe, Unresolved, resolve};
 use brick_schemas::index_line::INDEX_LINE_VERSION;
 use brick_schemas::predicate::release::{BrickKind, Dependency, Maturity};
 use brick_schemas::predicate::status::ReleaseStatus;
-use brick_schemas::{Contents, Digest, FeatureName, FullName, IndexLine, Requirement, Version};
+use brick_schemas::{Contents, Digest, FeatureItem, FeatureName, FullName, IndexLine, Requirement, Version};
 
-pub type Features = BTreeMap<FeatureName, Vec<String>>;
+pub type Features = BTreeMap<FeatureName, Vec<FeatureItem>>;
 pub type Locked = BTreeMap<FullName, BTreeSet<Version>>;
 
 pub const ROOT: &str = "northshire.gov.uk/report-missed-bin";
@@ -49,7 +51,7 @@ impl std::fmt::Debug for World {
         };
         writeln!(f, "\nroot -> {}", deps(&self.requires))?;
         for (feature, items) in &self.features {
-            writeln!(f, "root {feature} = {}", items.join(" "))?;
+            writeln!(f, "root {feature} = {}", texts(items))?;
         }
         for (brick, versions) in &self.locked {
             for version in versions {
@@ -59,7 +61,7 @@ impl std::fmt::Debug for World {
         for line in self.bricks.values().flatten().flatten() {
             write!(f, "{} {} -> {}", line.name, line.vers, deps(&line.deps))?;
             for (feature, items) in &line.features {
-                write!(f, "; {feature} = {}", items.join(" "))?;
+                write!(f, "; {feature} = {}", texts(items))?;
             }
             let status =
                 if line.status == ReleaseStatus::Active { "" } else { &format!("; {}", line.status) };
@@ -101,7 +103,7 @@ pub fn release(brick: FullName, version: Version, deps: Vec<Dependency>) -> Inde
     }
 }
 
-fn dependency(text: &str) -> Dependency {
+pub fn dependency(text: &str) -> Dependency {
     let mut words = text.split_whitespace();
     let first = words.next().expect("a name");
     let optional = first.starts_with('?');
@@ -122,16 +124,21 @@ fn dependency(text: &str) -> Dependency {
     dependency
 }
 
-fn item(text: &str) -> String {
+fn texts(items: &[FeatureItem]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn item(text: &str) -> FeatureItem {
     let expand = |name: &str| if name.contains('.') { name.to_owned() } else { format!("x.example/{name}") };
-    match (text.strip_prefix("dep:"), text.contains('/')) {
+    let text = match (text.strip_prefix("dep:"), text.contains('/')) {
         (Some(brick), _) => format!("dep:{}", expand(brick)),
         (None, true) => expand(text),
         (None, false) => text.to_owned(),
-    }
+    };
+    FeatureItem::parse(&text).unwrap()
 }
 
-fn feature(text: &str) -> (FeatureName, Vec<String>) {
+fn feature(text: &str) -> (FeatureName, Vec<FeatureItem>) {
     let (feature, items) = text.split_once('=').expect("feature = items");
     (FeatureName::parse(feature.trim()).unwrap(), items.split_whitespace().map(item).collect())
 }
