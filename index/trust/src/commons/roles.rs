@@ -10,7 +10,7 @@ use super::witness_vkey;
 use crate::root::Root;
 
 /// What a key is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) enum KeyRole {
     Steward,
     Registrar,
@@ -70,7 +70,7 @@ pub(super) fn needs_registrars(before: PublisherStatus, after: PublisherStatus) 
 }
 
 /// Every key that any root or record has named, with its role: a key that was one thing never becomes another.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Roles(BTreeMap<PublicKey, KeyRole>);
 
 impl Roles {
