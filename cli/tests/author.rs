@@ -55,7 +55,7 @@ fn a_new_brick_checks_and_packs_at_once() {
 fn a_folder_becomes_a_brick_or_a_service() {
     let room = Room::new();
     room.write("Case Handling/README.md", "mine");
-    check(&room, &["init", "Case Handling"], 2, &["no name for a brick", "try `case-handling`"]);
+    check(&room, &["init", "Case Handling"], 2, &["no name for a brick", "give `case-handling`"]);
     check(&room, &["init", "Case Handling", "--name", "case-handling"], 0, &["your-organisation.example"]);
     assert_eq!(room.read("Case Handling/README.md"), "mine");
     check(&room, &["init", "Case Handling", "--name", "case-handling"], 1, &["manifest already", "help: "]);

@@ -331,7 +331,7 @@ fn a_registry_is_admitted_by_its_introduction() {
         &["introduces registry.mid.example", "help: "],
     );
     admit(&[&from[..], &["--operator", "x.example"]].concat(), 2, &["--from"]);
-    admit(&["registry.mid.example"], 2, &["--operator", "--from"]);
+    admit(&["registry.mid.example"], 2, &["--operator", "--witness"]);
     room.write("mid/introduction.json", introduction.to_text().replace("\"v\": 1", "\"v\": 9"));
     admit(&from, 1, &["introduces no registry", "version 9", "help: "]);
     room.write(
