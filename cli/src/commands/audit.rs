@@ -70,7 +70,12 @@ pub fn run(ctx: &Context, args: &AuditArgs) -> Result<(), Failure> {
 
 fn audit_clone(ctx: &Context, repository: &std::path::Path, root_sha256: Digest) -> Result<(), Failure> {
     let report = audit(&Audit { repository, root_sha256, now: ctx.now() }).map_err(|err| match err {
-        AuditError::Refused(err) => refused(&err),
+        AuditError::Refused(err) => refused(&err).help(match err.step {
+            Step::Quorum => {
+                "witnesses may still be at it: `git fetch` and audit again in a minute; if it stays, tell the commons' stewards"
+            }
+            _ => "audit another registry's clone too, keep this one, and tell the commons' stewards",
+        }),
         err => Failure::yours(format!("cannot audit `{}`", ctx.shown(repository)))
             .because(&err)
             .help("name a clone that `git clone` made of a registry's repository"),
