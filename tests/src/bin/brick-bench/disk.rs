@@ -35,7 +35,8 @@ pub fn publish(dir: &Path, threads: usize, count: usize, bytes: usize) -> io::Re
                         if number >= count {
                             return Ok(());
                         }
-                        let (part, whole) = (dir.join(format!("{number}.part")), dir.join(number.to_string()));
+                        let (part, whole) =
+                            (dir.join(format!("{number}.part")), dir.join(number.to_string()));
                         let mut file = File::create_new(&part)?;
                         file.write_all(&archive)?;
                         file.sync_all()?;

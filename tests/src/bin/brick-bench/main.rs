@@ -68,7 +68,8 @@ fn measure(options: &Options) -> Result<Vec<Figure>, Trouble> {
         println!("{}", report::heading());
     }
     let (mut figures, mut loads) = (Vec::new(), vec![machine::load_average()]);
-    let wanted = |part: &&Part| options.names.is_empty() || options.names.iter().any(|name| name == part.name);
+    let wanted =
+        |part: &&Part| options.names.is_empty() || options.names.iter().any(|name| name == part.name);
     for part in PARTS.iter().filter(wanted) {
         eprintln!("measuring {}: {}", part.name, part.about);
         let found = match (part.run)(&mut bench) {
@@ -91,7 +92,11 @@ fn measure(options: &Options) -> Result<Vec<Figure>, Trouble> {
         });
         println!("{whole:#}");
     } else if options.markdown {
-        println!("{}\nRounds: {}. Load average before each part and at the end: {loads}.", report::markdown(&figures), options.rounds());
+        println!(
+            "{}\nRounds: {}. Load average before each part and at the end: {loads}.",
+            report::markdown(&figures),
+            options.rounds()
+        );
     } else {
         println!("\nload average before each part and at the end: {loads}");
     }

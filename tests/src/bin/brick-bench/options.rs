@@ -73,7 +73,9 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_is_refused() {
-        for words in [&["no-such-part"][..], &["--rounds", "0"], &["--releases", "7"], &["--json", "--markdown"]] {
+        for words in
+            [&["no-such-part"][..], &["--rounds", "0"], &["--releases", "7"], &["--json", "--markdown"]]
+        {
             assert!(parse(words).is_err(), "{words:?}");
         }
         assert!(parse(&["read", "publish"]).is_ok());

@@ -31,8 +31,16 @@ pub struct Part {
 /// All parts, in the order in which they run.
 pub const PARTS: [Part; 8] = [
     Part { name: "read", about: "GETs beside nginx with the same bytes", run: read::run },
-    Part { name: "publish", about: "durable publishes beside kellnr, docker-registry and the disk", run: publish::run },
-    Part { name: "growth", about: "publishes and GETs with many releases beside a thousand", run: growth::run },
+    Part {
+        name: "publish",
+        about: "durable publishes beside kellnr, docker-registry and the disk",
+        run: publish::run,
+    },
+    Part {
+        name: "growth",
+        about: "publishes and GETs with many releases beside a thousand",
+        run: growth::run,
+    },
     Part { name: "versions", about: "a brick of 1,000 versions beside bricks of 10", run: versions::run },
     Part { name: "memory", about: "memory with many releases, after load", run: memory::run },
     Part { name: "start", about: "the first answer after a start with many releases", run: start::run },

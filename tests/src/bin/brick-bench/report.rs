@@ -99,8 +99,10 @@ fn cells(figure: &Figure) -> [String; 8] {
         ),
     };
     let between = spread(rounds.iter().map(crate::figure::Round::judged));
-    let between = between.map_or_else(String::new, |(low, high)| format!("{} – {}", number(low), number(high)));
-    let bound = |bound: Option<crate::figure::Bound>| bound.map_or_else(String::new, |bound| bound.to_string());
+    let between =
+        between.map_or_else(String::new, |(low, high)| format!("{} – {}", number(low), number(high)));
+    let bound =
+        |bound: Option<crate::figure::Bound>| bound.map_or_else(String::new, |bound| bound.to_string());
     let verdict = figure.verdict();
     let word = match figure.meets_aim() {
         Some(true) if verdict == Verdict::Ok => "ok, aim met".to_owned(),

@@ -19,10 +19,7 @@ pub enum Trouble {
 
 impl Trouble {
     /// Something that should have worked.
-    pub fn failed(
-        what: impl Into<String>,
-        err: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub fn failed(what: impl Into<String>, err: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Failed { what: what.into(), err: err.into() }
     }
 }

@@ -98,7 +98,11 @@ fn parse(text: &str) -> Result<Seen, String> {
         requests_line.split_whitespace().next().and_then(|word| word.parse().ok()).ok_or_else(strange)?;
     let per_second = after("Requests/sec:").and_then(|word| word.parse().ok()).ok_or_else(strange)?;
     let p99_ms = after("99%").and_then(milliseconds).ok_or_else(strange)?;
-    if requests < 1.0 { Err("nothing was answered".to_owned()) } else { Ok(Seen { requests, per_second, p99_ms }) }
+    if requests < 1.0 {
+        Err("nothing was answered".to_owned())
+    } else {
+        Ok(Seen { requests, per_second, p99_ms })
+    }
 }
 
 /// `412.00us`, `2.41ms`, `1.02s` in milliseconds.
@@ -133,7 +137,7 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        assert_eq!(milliseconds("412.00us"), Some(0.412));
+        assert_eq!(milliseconds("500.00us"), Some(0.5));
         assert_eq!(milliseconds("1.5s"), Some(1500.0));
         assert_eq!(milliseconds("1.5"), None);
     }

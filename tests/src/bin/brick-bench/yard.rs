@@ -170,7 +170,8 @@ impl Yard {
 /// The form of a publish: the entry, then the archive by its digest.
 fn form(entry: &[u8], archive: &[u8]) -> Bytes {
     let mut body = Vec::with_capacity(entry.len() + archive.len() + 600);
-    let parts = [("entry", "entry.json".to_owned(), entry), ("blob", Digest::of(archive).to_string(), archive)];
+    let parts =
+        [("entry", "entry.json".to_owned(), entry), ("blob", Digest::of(archive).to_string(), archive)];
     for (name, file, bytes) in parts {
         let head = format!(
             "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{file}\"\r\n\

@@ -72,9 +72,10 @@ pub(super) fn run(bench: &mut Bench) -> Result<Vec<Figure>, Trouble> {
         }
     }
     let mut figures = Vec::new();
-    for (what, [ours, made]) in
-        [(format!("git clone, {releases} releases"), &clones), (format!("git fetch of {COMMITS} commits"), &fetches)]
-    {
+    for (what, [ours, made]) in [
+        (format!("git clone, {releases} releases"), &clones),
+        (format!("git fetch of {COMMITS} commits"), &fetches),
+    ] {
         let must = |figure: Figure, pick| {
             figure.must(Bound::AtMost(1.1)).aim(Bound::AtMost(1.0)).measured(rounds(ours, made, pick))
         };
@@ -92,7 +93,8 @@ fn make(git: &Git, ours: &str, made: &str) -> Result<(), Trouble> {
     let mut export = git.command(&["-C", ours, "fast-export", "--all", "--reencode=no"]);
     let mut export = export.stdout(Stdio::piped()).spawn().map_err(failed)?;
     let stream = export.stdout.take().expect("it was piped");
-    let import = git.command(&["-C", made, "fast-import", "--quiet"]).stdin(stream).status().map_err(failed)?;
+    let import =
+        git.command(&["-C", made, "fast-import", "--quiet"]).stdin(stream).status().map_err(failed)?;
     let export = export.wait().map_err(failed)?;
     if !(export.success() && import.success()) {
         return Err(Trouble::failed("a repository made by git", format!("export {export}, import {import}")));
@@ -101,7 +103,11 @@ fn make(git: &Git, ours: &str, made: &str) -> Result<(), Trouble> {
     let head = git.run(&["-C", ours, "symbolic-ref", "HEAD"]);
     git.run(&["-C", made, "symbolic-ref", "HEAD", &head]);
     let tips = [ours, made].map(|repository| git.run(&["-C", repository, "rev-parse", "HEAD^{tree}"]));
-    if tips[0] == tips[1] { Ok(()) } else { Err(Trouble::failed("a repository made by git", "it holds other content")) }
+    if tips[0] == tips[1] {
+        Ok(())
+    } else {
+        Err(Trouble::failed("a repository made by git", "it holds other content"))
+    }
 }
 
 /// Publishes a commit's worth of releases, and waits for it.

@@ -39,7 +39,9 @@ type Results = BTreeMap<(&'static str, usize), Vec<Published>>;
 pub(super) fn run(bench: &mut Bench) -> Result<Vec<Figure>, Trouble> {
     let yard = Yard::found(&["registry.north.example"], None);
     let (mut peers, mut missing) = (Vec::new(), BTreeMap::new());
-    for (name, started) in [(KELLNR, kellnr::start(&bench.tools)), (DOCKER, docker_registry::start(&bench.tools))] {
+    for (name, started) in
+        [(KELLNR, kellnr::start(&bench.tools)), (DOCKER, docker_registry::start(&bench.tools))]
+    {
         match started {
             Ok(peer) => peers.push(peer),
             Err(Trouble::Missing(why)) => drop(missing.insert(name, why)),

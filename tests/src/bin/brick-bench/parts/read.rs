@@ -32,7 +32,8 @@ pub(super) fn run(bench: &mut Bench) -> Result<Vec<Figure>, Trouble> {
     let etag = etag.ok_or_else(|| Trouble::failed("the index file", "it has no ETag"))?;
     let root = tempfile::tempdir().map_err(|err| Trouble::failed("a temporary folder", err))?;
     for (name, bytes) in [("index", &index), ("archive", &archive)] {
-        std::fs::write(root.path().join(name), bytes).map_err(|err| Trouble::failed("a file to serve", err))?;
+        std::fs::write(root.path().join(name), bytes)
+            .map_err(|err| Trouble::failed("a file to serve", err))?;
     }
     let nginx = nginx::start(&bench.tools, root.path(), ANSWERING_CPU)?;
     let nginx_url = |name: &str| format!("http://{}/{name}", nginx.address);
@@ -116,16 +117,25 @@ fn figures(
     use Bound::{AtLeast, AtMost};
     let of = |name: &str| answers.get(name).map_or(&[][..], Vec::as_slice);
     let rate = |name: &str, ours: &str, other: &str, peer: &str| {
-        Figure::wall(format!("{name}: answers"), "/s", peer)
-            .measured(rounds(of(ours), of(other), |answered| answered.per_second))
+        Figure::wall(format!("{name}: answers"), "/s", peer).measured(rounds(
+            of(ours),
+            of(other),
+            |answered| answered.per_second,
+        ))
     };
     let cpu = |name: &str, ours: &str, other: &str, peer: &str| {
-        Figure::own(format!("{name}: CPU of one"), "µs", peer)
-            .measured(rounds(of(ours), of(other), |answered| answered.cpu_us))
+        Figure::own(format!("{name}: CPU of one"), "µs", peer).measured(rounds(
+            of(ours),
+            of(other),
+            |answered| answered.cpu_us,
+        ))
     };
     let p99 = |name: &str, ours: &str, other: &str| {
-        Figure::wall(format!("{name}: p99"), "ms", "nginx")
-            .measured(rounds(of(ours), of(other), |answered| answered.p99_ms))
+        Figure::wall(format!("{name}: p99"), "ms", "nginx").measured(rounds(
+            of(ours),
+            of(other),
+            |answered| answered.p99_ms,
+        ))
     };
     let index = format!("index GET {index_bytes} B");
     let archive = format!("archive GET {archive_bytes} B");

@@ -45,7 +45,8 @@ fn job(content: &Content) -> Vec<Step> {
     let config = Bytes::from(config.to_string());
     let layer = content.archive.clone();
     let digest = |bytes: &[u8]| format!("sha256:{}", Digest::of(bytes));
-    let blob = |kind: &str, bytes: &[u8]| json!({ "mediaType": kind, "size": bytes.len(), "digest": digest(bytes) });
+    let blob =
+        |kind: &str, bytes: &[u8]| json!({ "mediaType": kind, "size": bytes.len(), "digest": digest(bytes) });
     let manifest = json!({
         "schemaVersion": 2, "mediaType": MANIFEST,
         "config": blob(CONFIG, &config), "layers": [blob(LAYER, &layer)],
