@@ -17,6 +17,10 @@ use crate::statistics::quantile;
 
 /// Bytes of an answer that are kept, at most.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// Times that a request is sent again to a server that says it is busy.
+const MAX_RETRIES: usize = 40;
+/// Wait before each.
+const BEFORE_RETRY: Duration = Duration::from_millis(25);
 /// Time for one request.
 const REQUEST_LIMIT: Duration = Duration::from_secs(120);
 
@@ -53,6 +57,8 @@ pub struct Done {
     pub latencies_ms: Vec<f64>,
     /// The body of each job's last answer, in the order of the jobs.
     pub answers: Vec<Bytes>,
+    /// Requests that were sent again because the server was busy (429, 503); the wait counts as latency.
+    pub retries: usize,
 }
 
 /// Why a load was not carried to its end.
@@ -104,10 +110,11 @@ impl Done {
 /// [`LoadError`] of the first job that is not answered with success; the others are given up.
 pub async fn run(address: SocketAddr, jobs: Vec<Vec<Step>>, clients: usize) -> Result<Done, LoadError> {
     let (jobs, next) = (Arc::new(jobs), Arc::new(AtomicUsize::new(0)));
+    let retries = Arc::new(AtomicUsize::new(0));
     let mut running = tokio::task::JoinSet::new();
     let began = Instant::now();
     for _ in 0..clients {
-        running.spawn(client(address, jobs.clone(), next.clone()));
+        running.spawn(client(address, jobs.clone(), next.clone(), retries.clone()));
     }
     let mut answers = vec![Bytes::new(); jobs.len()];
     let mut latencies_ms = Vec::with_capacity(jobs.len());
@@ -117,7 +124,7 @@ pub async fn run(address: SocketAddr, jobs: Vec<Vec<Step>>, clients: usize) -> R
             answers[job] = answer;
         }
     }
-    Ok(Done { took: began.elapsed(), latencies_ms, answers })
+    Ok(Done { took: began.elapsed(), latencies_ms, answers, retries: retries.load(Ordering::Relaxed) })
 }
 
 type Finished = Vec<(usize, Duration, Bytes)>;
@@ -126,6 +133,7 @@ async fn client(
     address: SocketAddr,
     jobs: Arc<Vec<Vec<Step>>>,
     next: Arc<AtomicUsize>,
+    retries: Arc<AtomicUsize>,
 ) -> Result<Finished, LoadError> {
     let mut connection = connect(address).await?;
     let mut finished = Vec::new();
@@ -135,15 +143,26 @@ async fn client(
         let began = Instant::now();
         let (mut location, mut answer) = (None, Bytes::new());
         for step in steps {
-            // A server may close a connection between two requests.
-            if connection.ready().await.is_err() {
-                connection = connect(address).await?;
-            }
-            let asked = ask(&mut connection, address, step, location.take());
-            let asked = tokio::time::timeout(REQUEST_LIMIT, asked).await;
-            let (status, headers, body) = asked
-                .map_err(|err| LoadError::Ask { job, err: err.into() })?
-                .map_err(|err| LoadError::Ask { job, err })?;
+            let mut tries = 0;
+            let (status, headers, body) = loop {
+                // A server may close a connection between two requests.
+                if connection.ready().await.is_err() {
+                    connection = connect(address).await?;
+                }
+                let asked = ask(&mut connection, address, step, location.as_deref());
+                let asked = tokio::time::timeout(REQUEST_LIMIT, asked).await;
+                let asked = asked
+                    .map_err(|err| LoadError::Ask { job, err: err.into() })?
+                    .map_err(|err| LoadError::Ask { job, err })?;
+                let is_busy =
+                    matches!(asked.0, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+                if !is_busy || tries == MAX_RETRIES {
+                    break asked;
+                }
+                tries += 1;
+                retries.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(BEFORE_RETRY).await;
+            };
             if !status.is_success() {
                 let body = String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
                 return Err(LoadError::Refused { job, status, body });
@@ -169,11 +188,11 @@ async fn ask(
     connection: &mut SendRequest<Full<Bytes>>,
     address: SocketAddr,
     step: &Step,
-    location: Option<String>,
+    location: Option<&str>,
 ) -> Result<(StatusCode, HeaderMap, Bytes), Box<dyn std::error::Error + Send + Sync>> {
     let path = match &step.target {
         Target::Path(path) => path.clone(),
-        Target::Location { and } => followed(&location.ok_or("there is no Location to follow")?, and),
+        Target::Location { and } => followed(location.ok_or("there is no Location to follow")?, and),
     };
     let mut request = Request::builder().method(step.method.clone()).uri(path);
     request = request.header(HOST, HeaderValue::from_str(&address.to_string())?);
@@ -243,6 +262,18 @@ mod tests {
         ];
         let done = run(address, vec![job], 1).await.unwrap();
         assert_eq!(done.answers, ["/end?id=7&digest=abc"]);
+    }
+
+    #[tokio::test]
+    async fn a_busy_server_is_asked_again() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let busy_twice = get(move || async move {
+            let status = if asked.fetch_add(1, Ordering::Relaxed) < 2 { 503 } else { 200 };
+            StatusCode::from_u16(status).unwrap()
+        });
+        let address = serve(Router::new().route("/busy", busy_twice)).await;
+        let job = vec![step(Method::GET, Target::Path("/busy".into()), "")];
+        assert_eq!(run(address, vec![job], 1).await.unwrap().retries, 2);
     }
 
     #[tokio::test]

@@ -32,7 +32,7 @@ pub fn heading() -> String {
 /// A figure in one line for a person.
 pub fn line(figure: &Figure) -> String {
     match &figure.outcome {
-        Outcome::Skipped(why) => format!("{}  skipped: {why}", pad(&figure.name, WIDTHS[0])),
+        Outcome::Skipped(why) => format!("{}  skipped: {why}", pad(&whole_name(figure), WIDTHS[0])),
         Outcome::Measured(_) => padded(&cells(figure)),
     }
 }
@@ -44,7 +44,7 @@ pub fn markdown(figures: &[Figure]) -> String {
         let row = match &figure.outcome {
             Outcome::Skipped(why) => {
                 let mut cells = [const { String::new() }; 8];
-                cells[0].clone_from(&figure.name);
+                cells[0] = whole_name(figure);
                 cells[7] = format!("skipped: {why}");
                 cells
             }
@@ -85,6 +85,11 @@ pub fn json(figures: &[Figure]) -> Value {
         })
     });
     Value::Array(each.collect())
+}
+
+/// The name, with what it was to stand beside.
+fn whole_name(figure: &Figure) -> String {
+    if figure.other.is_empty() { figure.name.clone() } else { format!("{} ({})", figure.name, figure.other) }
 }
 
 fn cells(figure: &Figure) -> [String; 8] {

@@ -105,6 +105,13 @@ impl Yard {
         let jobs = prepared.into_iter().map(|one| one.job).collect();
         let done = self.federation.block_on(load::run(self.address(), jobs, clients));
         let done = done.map_err(|err| Trouble::failed("a publish to the registry", err))?;
+        if done.retries > 0 {
+            eprintln!(
+                "{} of {} publishes were answered with 503 or 429 and sent again",
+                done.retries,
+                entries.len()
+            );
+        }
         let every = (entries.len() / CHECKED_PROOFS).max(1);
         for (entry, answer) in entries.iter().zip(&done.answers).step_by(every) {
             self.check(entry, answer)?;
