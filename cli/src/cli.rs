@@ -7,6 +7,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::Command;
 use crate::context::{Context, Limits};
+use crate::examples::with_examples;
 use crate::failure::{Failure, Family};
 use crate::output::{Color, Output, Verbosity};
 use crate::surroundings::Surroundings;
@@ -58,7 +59,7 @@ struct Global {
 
 /// The whole command line as clap knows it, for completions and manual pages.
 pub fn command() -> clap::Command {
-    Cli::command()
+    with_examples(Cli::command())
 }
 
 /// Parses a command line; prints help, version and usage errors itself.

@@ -333,6 +333,7 @@ fn registry_rows(record: &Registry, names: &BTreeMap<Digest, String>) -> Descrip
     out.row("operator", record.operator.to_string());
     out.row("log key", record.log_key.to_string());
     out.row("witness", record.witness.clone());
+    out.row("fingerprint", record.fingerprint());
     for (i, url) in record.urls.iter().enumerate() {
         out.row(if i == 0 { "addresses" } else { "" }, url.clone());
     }

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod context;
 mod drafts;
+mod examples;
 mod failure;
 pub mod files;
 mod foreign;

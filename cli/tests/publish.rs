@@ -282,3 +282,61 @@ fn records_are_checked_before_they_are_sent() {
     check(&room, &["commons", "submit", "m.json"], 0, &["Found"]);
     check(&room, &["commons", "show"], 0, &["midshire.gov.uk", "northshire.gov.uk", "registry.example"]);
 }
+
+#[test]
+fn a_registry_is_admitted_by_its_introduction() {
+    let (_commons, room) = northshire();
+    let admit = |more: &[&str], code, says: &[&str]| {
+        let args = ["commons", "admit", "registry", "--owner", "owner", "--out", "r.json"];
+        check(&room, &[args.as_slice(), more].concat(), code, says)
+    };
+    let data = room.work().join("mid");
+    let key = ed25519_dalek::SigningKey::from_bytes(&[51; 32]);
+    let witness = brick_tlog::note::Vkey::of(
+        brickyard::registry::witness_name(
+            &brick_schemas::PublisherName::parse("registry.mid.example").unwrap(),
+        ),
+        brick_tlog::note::Algorithm::CosignatureV1,
+        &ed25519_dalek::SigningKey::from_bytes(&[52; 32]),
+    );
+    let introduction = brick_schemas::introduction::Introduction::new(
+        brick_schemas::PublisherName::parse("registry.mid.example").unwrap(),
+        brick_schemas::PublisherName::parse("mid.example").unwrap(),
+        brick_schemas::PublicKey::from(key.verifying_key().to_bytes()),
+        witness.to_string(),
+        vec![brick_schemas::url::RegistryUrl::parse("https://registry.mid.example").unwrap()],
+    );
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("introduction.json"), introduction.to_text()).unwrap();
+    let from = ["--from", "mid/introduction.json"];
+    let fingerprint = introduction.fingerprint();
+    admit(&from, 0, &["record of registry registry.mid.example", &fingerprint, "by voice or on paper"]);
+    // Whoever signs sees it again.
+    check(
+        &room,
+        &["commons", "sign", "r.json", "--key", "registrar", "--yes"],
+        0,
+        &[&fingerprint, "https://registry.mid.example", "enough"],
+    );
+    // The options say the same.
+    let (log_key, witness) = (introduction.log_key.to_string(), introduction.witness.clone());
+    let options =
+        ["--operator", "mid.example", "--url", "https://registry.mid.example", "--log-key", &log_key];
+    let options = [&["registry.mid.example"], &options[..], &["--witness", &witness]].concat();
+    admit(&options, 0, &[&fingerprint]);
+    admit(&[&from[..], &["registry.mid.example"]].concat(), 0, &[&fingerprint]);
+    admit(
+        &[&from[..], &["registry.south.example"]].concat(),
+        2,
+        &["introduces registry.mid.example", "help: "],
+    );
+    admit(&[&from[..], &["--operator", "x.example"]].concat(), 2, &["--from"]);
+    admit(&["registry.mid.example"], 2, &["--operator", "--from"]);
+    room.write("mid/introduction.json", introduction.to_text().replace("\"v\": 1", "\"v\": 9"));
+    admit(&from, 1, &["introduces no registry", "version 9", "help: "]);
+    room.write(
+        "mid/introduction.json",
+        introduction.to_text().replace("mid.example/witness", "mid.example/log"),
+    );
+    admit(&from, 2, &["is no witness key"]);
+}

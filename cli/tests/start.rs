@@ -28,6 +28,8 @@ fn help_and_version_are_results() {
 fn every_command_begins_its_help_with_an_imperative_line_without_full_stop() {
     fn walk(command: &clap::Command) {
         for inner in command.get_subcommands() {
+            let after = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("Example") && after.contains("  brick "), "{}: {after}", inner.get_name());
             let about = inner.get_about().map(ToString::to_string).unwrap_or_default();
             let name = inner.get_name();
             assert!(!about.is_empty() && !about.ends_with('.') && about.len() <= 110, "{name}: {about:?}");
@@ -48,8 +50,15 @@ fn a_directory_that_is_not_there_is_named() {
 fn manual_pages_are_written_for_every_command() {
     let room = Room::new();
     check(&room, &["man", "pages"], 0, &["Wrote"]);
-    for page in ["brick.1", "brick-man.1", "brick-completions.1"] {
+    for page in ["brick.1", "brick-man.1", "brick-completions.1", "brick-commons-admit-registry.1"] {
         assert!(room.read(format!("pages/{page}")).contains(".TH"), "{page}");
+    }
+    for (page, says) in [
+        ("brick-fetch.1", ["brick fetch", "Exit codes:"]),
+        ("brick-commons-admit-registry.1", ["introduction.json", "by voice or on paper"]),
+    ] {
+        let text = room.read(format!("pages/{page}")).replace('\\', "");
+        assert!(says.iter().all(|say| text.contains(say)), "{page}: {text}");
     }
 }
 

@@ -411,6 +411,146 @@ fn two_histories_are_kept_as_evidence() {
     machine.ok(&["update"]);
 }
 
+/// Runs `update` with the registry set in the environment, so that others may be asked.
+#[test]
+fn a_registry_that_cannot_show_the_commons_is_passed_over_with_a_warning() {
+    let world = World::stocked();
+    let liar = Liar::before(&world, 0);
+    let machine = Machine::trusting(&world, &liar.url);
+    machine.write("service.toml", SERVICE);
+    let cases: [(&str, u16, &[u8], u8, &str); 4] = [
+        ("gone", 404, b"", 4, "answers 404"),
+        ("broken", 500, b"", 4, "answers 500"),
+        ("a page", 200, b"<html>", 4, "does not answer as a registry does"),
+        ("huge", 200, &[b'x'; 2_000_000], 4, "longer than"),
+    ];
+    for (case, status, body, code, says) in cases {
+        liar.lie(move |path, honest, bytes| match path.starts_with("/commons/") {
+            true => (status, body.to_vec()),
+            false => (honest, bytes),
+        });
+        let fresh = machine.twin();
+        let ended = fresh.run(&["fetch"]);
+        assert_eq!(ended.code, 0, "{case}: {}", ended.stderr);
+        for text in ["warning: ", says, "asked http://127.0.0.1:", "instead"] {
+            assert!(ended.stderr.contains(text), "{case} does not say {text:?}: {}", ended.stderr);
+        }
+        // Who names a registry wants the answer of that one.
+        machine.twin().fails(&["--registry", &liar.url, "fetch"], code, &[says, "help: "]);
+    }
+}
+
+#[test]
+fn a_commons_that_is_behind_is_told_from_another_history_and_from_a_broken_answer() {
+    let mut world = World::stocked();
+    let liar = Liar::before(&world, 0);
+    let machine = Machine::trusting(&world, &liar.url);
+    machine.write("service.toml", SERVICE);
+    machine.ok(&["update"]);
+    let early = machine.twin();
+    {
+        let World { commons, runtime, .. } = &mut world;
+        runtime
+            .block_on(commons.admit(
+                &name("new.example"),
+                brick_schemas::predicate::PublisherKind::Auditor,
+                1,
+            ))
+            .unwrap();
+    }
+    world.settle();
+    machine.ok(&["--registry", &world.url(1), "update"]);
+
+    // Behind: what it shows is true, and was seen before.
+    liar.live_in_the_past();
+    let before = machine.files();
+    let behind = ["consistency check failed", "the registry is behind"];
+    let ended = machine.fails(&["--registry", &liar.url, "update"], 3, &behind);
+    assert!(!ended.stderr.contains("two histories"), "{}", ended.stderr);
+    assert_eq!(machine.files(), before);
+    let ended = machine.run(&["update"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the registry is behind") && ended.stderr.contains("instead"),
+        "{}",
+        ended.stderr
+    );
+    liar.be_honest();
+
+    // An older head of another history.
+    let key = world.commons.servers[0].registry.settings.log_key.clone();
+    liar.lie(move |path, status, body| match path == "/commons/checkpoint" {
+        true => {
+            let mut head = Checkpoint::parse(&Note::parse(&body).unwrap().text).unwrap();
+            (head.size, head.root) = (head.size - 1, Hash::of("another history"));
+            (status, sign_checkpoint(&head, &key).to_bytes())
+        }
+        false => (status, body),
+    });
+    machine.twin().fails(&["update"], 3, &["consistency check failed", "two histories", "evidence"]);
+    // The same from a stranger, whose signature shows nothing.
+    liar.lie(|path, status, body| match path == "/commons/checkpoint" {
+        true => (status, line(line(body, 1, |_| "2".into()), 2, |_| Hash::of("x").to_base64())),
+        false => (status, body),
+    });
+    let stranger = machine.twin();
+    stranger.fails(&["update"], 3, &["checkpoint check failed"]);
+    assert_eq!(stranger.files(), machine.files());
+
+    // A broken answer: the head is true, the entries under it are not.
+    liar.lie(|path, status, body| match path.contains("/commons/tile/entries/") {
+        true => {
+            let at = body.len() - 200;
+            (status, flip(body, at))
+        }
+        false => (status, body),
+    });
+    let before = early.files();
+    let ended = early.fails(&["update"], 3, &["check failed"]);
+    assert!(!ended.stderr.contains("two histories"), "{}", ended.stderr);
+    assert_eq!(early.files(), before);
+    liar.be_honest();
+    early.ok(&["update"]);
+}
+
+#[test]
+fn what_is_kept_of_the_commons_is_verified_once_and_damage_is_noticed() {
+    let world = World::stocked();
+    let machine = Machine::trusting(&world, &world.url(0));
+    machine.write("service.toml", SERVICE);
+    machine.ok(&["fetch"]);
+    let kept = machine.home().join("trust/commons.example/commons");
+    let said = |machine: &Machine| {
+        let ended = machine.run(&["-v", "fetch", "--frozen"]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        ended.stderr
+    };
+    assert!(!said(&machine).contains("the kept commons log again"), "it was verified when it came");
+    // A fold that is damaged, cut off, or of another head is not believed, and made again.
+    let whole = std::fs::read(kept.join("fold")).unwrap();
+    let no_fold = machine.twin();
+    std::fs::remove_file(no_fold.home().join("trust/commons.example/commons/fold")).unwrap();
+    for (case, bytes) in [
+        ("a byte", flip(whole.clone(), whole.len() / 2)),
+        ("the digest", flip(whole.clone(), 20)),
+        ("the size", flip(whole.clone(), 84)),
+        ("cut off", whole[..whole.len() - 1].to_vec()),
+        ("empty", Vec::new()),
+        ("another version", text(whole.clone(), |fold| fold.replacen("/v1", "/v2", 1))),
+    ] {
+        std::fs::write(kept.join("fold"), bytes).unwrap();
+        assert!(said(&machine).contains("the kept commons log again"), "{case}");
+        assert_eq!(std::fs::read(kept.join("fold")).unwrap(), whole, "{case}");
+    }
+    assert!(said(&no_fold).contains("the kept commons log again"));
+    // A head that is damaged is not taken for another history.
+    let head = std::fs::read(kept.join("checkpoint")).unwrap();
+    let damaged = line(head, 2, |_| Hash::of("damaged").to_base64());
+    std::fs::write(kept.join("checkpoint"), damaged).unwrap();
+    let ended = machine.fails(&["update"], 1, &["commons/checkpoint", "damaged", "help: "]);
+    assert!(!ended.stderr.contains("two histories"), "{}", ended.stderr);
+}
+
 #[test]
 fn a_lock_that_holds_another_digest_is_refused() {
     let world = World::stocked();

@@ -5,10 +5,12 @@ use brick_schemas::predicate::{Predicate, ROOT_PAYLOAD_TYPE, Release, Statement}
 use brick_schemas::{Blob, Origin, PublicKey, PublisherName};
 use brick_trust::{BasisRoot, Commons, Entry, Envelope, Pin, Position, Refused, Step, authorise};
 
+use crate::heads::ShownHead;
 use crate::nodes::Nodes;
 use crate::problem::Rejection;
+use crate::reads::as_shown;
 use crate::receive::MAX_BLOBS;
-use crate::registry::{Registry, ShownHead, digest};
+use crate::registry::{Registry, digest};
 use crate::sequencer::Received;
 
 /// An entry whose form is known.
@@ -191,7 +193,7 @@ async fn admit_entry(
         _ => None,
     };
     if let Some(release) = &release {
-        demand_new_version(registry, &head, release).await?;
+        as_shown(|| demand_new_version(registry, &origin, release)).await?;
     }
     let received = Received::Publisher { publisher, signed: Box::new(signed), basis_root, leaf };
     Ok(Admitted { received, origin, blobs, release })
@@ -200,9 +202,11 @@ async fn admit_entry(
 /// Refuses a version that is there already before its archive is sent; the sequencer refuses it again where two race.
 async fn demand_new_version(
     registry: &Registry,
-    head: &ShownHead,
+    origin: &Origin,
     release: &Release,
 ) -> Result<(), Rejection> {
+    // The head as of now: while entries are checked the log goes on moving, and old states are not kept.
+    let head = hosted_head(registry, origin)?;
     let row = registry.store.release(head.id, &release.name.brick, &release.version, head.size).await?;
     match row {
         Some(row) => Err(Rejection::conflict(&brick_index::fold::Conflict::VersionExists {

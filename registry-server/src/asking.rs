@@ -14,9 +14,10 @@ use brick_trust::{HeadRules, open_head};
 use tokio::sync::watch;
 
 use crate::crew::{Crew, back_off, jittered};
+use crate::heads::ShownHead;
 use crate::nodes::Nodes;
 use crate::problem::said;
-use crate::registry::{Registry, RegistryError, ShownHead, now};
+use crate::registry::{Registry, RegistryError, now};
 use crate::witness::RENEW_AFTER_S;
 
 /// How often heads are looked over for renewal.

@@ -8,9 +8,13 @@ use brick_schemas::api::ProblemType;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
+use crate::kept_answers::keep;
 use crate::plain::{IMMUTABLE, none_match, not_modified, plain, set};
 use crate::problem::{Rejection, said};
 use crate::registry::Registry;
+
+/// Bytes read from a file at a time: each time another thread is asked.
+const STREAM_PIECE_BYTES: usize = 256 * 1024;
 
 /// What of a blob is asked for. Source: RFC 9110 §14; one range only, several are answered with the whole.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,18 +43,36 @@ pub async fn blob_file(
         Rejection::new(ProblemType::Internal, "the blob cannot be read")
     };
     let opened = registry.store.open_blob(sha256).await.map_err(|err| unreadable(&err))?;
-    let Some((mut file, bytes)) = opened else { return Err(Rejection::not_found("such blob here")) };
+    let Some((mut file, bytes)) = opened else {
+        // One that was here is asked of the peers again.
+        if registry.store.note_if_lost(sha256).await? {
+            tracing::warn!(%sha256, "a blob that was here is gone");
+        }
+        return Err(Rejection::not_found("such blob here"));
+    };
     let mut response = match range(headers, &etag, bytes) {
+        Range::Whole if bytes <= registry.kept_answers.max_body_bytes() => {
+            let mut whole = Vec::with_capacity(usize::try_from(bytes).unwrap_or_default());
+            file.take(bytes).read_to_end(&mut whole).await.map_err(|err| unreadable(&err))?;
+            if Digest::of(&whole) != *sha256 {
+                tracing::error!(%sha256, "a blob is damaged on this disk: it is not served");
+                return Err(Rejection::new(
+                    ProblemType::Internal,
+                    "the blob is damaged here; ask another registry",
+                ));
+            }
+            keep(plain(content_type, IMMUTABLE, whole))
+        }
         Range::Whole => {
             // No more than the length announced, whatever becomes of the file.
-            let whole = ReaderStream::new(file.take(bytes));
+            let whole = ReaderStream::with_capacity(file.take(bytes), STREAM_PIECE_BYTES);
             let mut response = plain(content_type, IMMUTABLE, Body::from_stream(whole));
             set(&mut response, header::CONTENT_LENGTH, &bytes.to_string());
             response
         }
         Range::Part { first, last } => {
             file.seek(std::io::SeekFrom::Start(first)).await.map_err(|err| unreadable(&err))?;
-            let part = ReaderStream::new(file.take(last - first + 1));
+            let part = ReaderStream::with_capacity(file.take(last - first + 1), STREAM_PIECE_BYTES);
             let mut response = plain(content_type, IMMUTABLE, Body::from_stream(part));
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             set(&mut response, header::CONTENT_RANGE, &format!("bytes {first}-{last}/{bytes}"));

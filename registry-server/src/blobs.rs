@@ -7,17 +7,16 @@ use std::time::{Duration, Instant};
 
 use brick_client::{AskError, Family};
 use brick_schemas::archive::Limits;
-use brick_schemas::predicate::{Predicate, Release};
+use brick_schemas::predicate::Release;
 use brick_schemas::{Blob, Digest, Origin};
-use brick_store::{MissingBlob, SyncState};
-use brick_trust::{Entry, Refused};
+use brick_store::{BlobUse, LogId, MissingBlob};
+use brick_trust::Refused;
 use futures_util::stream::StreamExt as _;
 
 use crate::crew::{back_off, jittered};
 use crate::problem::said;
-use crate::registry::{Registry, now};
+use crate::registry::Registry;
 use crate::settings::Peer;
-use crate::sync_status::kept_reason;
 
 /// Missing blobs that are asked for by one call of the store.
 const AT_A_TIME: u32 = 256;
@@ -25,11 +24,12 @@ const AT_A_TIME: u32 = 256;
 const MAX_PER_ROUND: usize = 2_048;
 /// Blobs fetched at a time.
 const FETCHES: usize = 4;
+/// Entries that name a blob and are held against it when it comes, at most.
+const MAX_USES: u32 = 64;
 /// Blobs whose failures are remembered; past it they are forgotten, and asked for at once again.
 const MAX_REMEMBERED: usize = 65_536;
-/// Wait after nobody had a blob, doubled each time.
-const FIRST_WAIT: Duration = Duration::from_secs(10);
-/// That wait at most, and the wait after a blob that contradicts its entry.
+/// The longest wait after nobody had a blob, which begins with the interval of following and doubles each time; and the
+/// wait after a blob that contradicts its entries.
 const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// What became of a blob.
@@ -45,7 +45,7 @@ pub enum Fetched {
 
 /// Looks for missing blobs for as long as the registry runs.
 pub async fn run(registry: Arc<Registry>) {
-    let tries = Tries::default();
+    let tries = Tries { first_wait: registry.settings.sync_interval, tried: Mutex::default() };
     loop {
         tokio::time::sleep(jittered(registry.settings.sync_interval)).await;
         if let Err(err) = round(&registry, &tries).await {
@@ -55,17 +55,19 @@ pub async fn run(registry: Arc<Registry>) {
 }
 
 /// When each missing blob is worth asking for again.
-#[derive(Default)]
-struct Tries(Mutex<HashMap<Digest, (u32, Instant)>>);
+struct Tries {
+    first_wait: Duration,
+    tried: Mutex<HashMap<Digest, (u32, Instant)>>,
+}
 
 impl Tries {
     fn is_due(&self, blob: &Digest) -> bool {
-        let tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tries = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         tries.get(blob).is_none_or(|(_, next)| *next <= Instant::now())
     }
 
     fn note(&self, blob: &Digest, fetched: &Fetched) {
-        let mut tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tries = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         if tries.len() >= MAX_REMEMBERED {
             tries.clear();
         }
@@ -75,7 +77,7 @@ impl Tries {
                 tries.remove(blob);
                 return;
             }
-            Fetched::Missing => back_off(FIRST_WAIT, failures, MAX_WAIT),
+            Fetched::Missing => back_off(self.first_wait, failures, MAX_WAIT),
             Fetched::Refused(_) => MAX_WAIT,
         };
         tries.insert(*blob, (failures, Instant::now() + wait));
@@ -112,7 +114,6 @@ async fn find(
     silent: &Mutex<BTreeSet<String>>,
     missing: &MissingBlob,
 ) -> Fetched {
-    let Some((origin, named)) = naming_entry(registry, missing).await else { return Fetched::Missing };
     let blob = Blob { sha256: missing.sha256, bytes: missing.bytes };
     for peer in peers {
         let is_silent = |name: &String| silent.lock().unwrap_or_else(PoisonError::into_inner).contains(name);
@@ -120,7 +121,7 @@ async fn find(
             continue;
         }
         match ask(registry, peer, &blob).await {
-            Ok(Some(bytes)) => return take(registry, peer, &origin, missing, named.as_ref(), bytes).await,
+            Ok(Some(bytes)) => return take(registry, peer, &blob, bytes).await,
             Ok(None) => {}
             Err(err) => {
                 tracing::debug!(peer = peer.name, sha256 = %blob.sha256, why = %said(&err), "no blob");
@@ -133,41 +134,53 @@ async fn find(
     Fetched::Missing
 }
 
-/// The log of the entry that names a missing blob, and the release if it is one.
-async fn naming_entry(registry: &Registry, missing: &MissingBlob) -> Option<(Origin, Option<Release>)> {
-    let (origin, _) = registry.heads().into_iter().find(|(_, head)| head.id == missing.log)?;
-    let leaf = registry.store.leaves(missing.log, missing.entry..missing.entry + 1).await.ok()?.pop()?;
-    let release = match Entry::parse(&leaf).map(|entry| entry.statement.predicate) {
-        Ok(Predicate::Release(release)) if release.archive.sha256 == missing.sha256 => Some(*release),
-        _ => None,
-    };
-    Some((origin, release))
+/// Keeps a blob that came, unless every entry that names it is a release that says something else than the archive does.
+///
+/// One false release must not keep an archive from the others that name it; each is held against it again, by itself,
+/// before it is handed out as that release's.
+async fn take(registry: &Arc<Registry>, peer: &Peer, blob: &Blob, bytes: Vec<u8>) -> Fetched {
+    let bytes = Arc::new(bytes);
+    match contradictions(registry, peer, blob, &bytes).await {
+        Ok(Some(refused)) => Fetched::Refused(refused),
+        Ok(None) => keep(registry, blob, &bytes).await,
+        Err(err) => {
+            tracing::warn!(sha256 = %blob.sha256, why = %said(&err), "cannot tell which entries name a blob");
+            Fetched::Missing
+        }
+    }
 }
 
-/// Keeps a blob that came, unless the release that names it says something else than the archive does.
-async fn take(
+/// Holds a blob against the releases that name it, and makes public which of them it contradicts. Returns why the last of
+/// them was refused if there is no entry that the blob is good for.
+async fn contradictions(
     registry: &Arc<Registry>,
     peer: &Peer,
-    origin: &Origin,
-    missing: &MissingBlob,
-    named: Option<&Release>,
-    bytes: Vec<u8>,
-) -> Fetched {
-    let bytes = Arc::new(bytes);
-    let public = format!("{}, blob {}", peer.name, missing.sha256);
-    if let Some(release) = named
-        && let Err(refused) = registry.check_archive(bytes.clone(), release, Limits::default()).await
-    {
-        // Public, with since when and why: this release's publisher or its home registry let a contradiction in.
-        tracing::error!(%origin, entry = missing.entry, why = %said(&refused), "an archive contradicts its entry");
-        let why = kept_reason(&refused, Some(missing.entry));
-        let state = SyncState::Failed { why };
-        if let Err(err) = registry.store.put_sync(&public, Some(origin), &state, now()).await {
-            tracing::warn!(why = %said(&err), "cannot note what was refused");
+    blob: &Blob,
+    bytes: &Arc<Vec<u8>>,
+) -> Result<Option<Refused>, brick_store::ReadError> {
+    let uses = registry.store.blob_uses(&blob.sha256, MAX_USES + 1).await?;
+    let origins: HashMap<LogId, Origin> =
+        registry.heads().into_iter().map(|(origin, head)| (head.id, origin)).collect();
+    // So many cannot all be looked at: it may be good for any of the others.
+    let mut is_good = uses.len() > MAX_USES as usize;
+    let mut last = None;
+    for BlobUse { log, entry } in uses.into_iter().take(MAX_USES as usize) {
+        let release = registry.release_at(log, entry).await?;
+        let (Some(release), Some(origin)) =
+            (release.filter(|release| release.archive.sha256 == blob.sha256), origins.get(&log))
+        else {
+            is_good = true;
+            continue;
+        };
+        match registry.check_archive(bytes.clone(), &release, Limits::default()).await {
+            Ok(()) => is_good = true,
+            Err(refused) => {
+                registry.report_contradiction(&peer.name, origin, entry, &blob.sha256, &refused).await;
+                last = Some(refused);
+            }
         }
-        return Fetched::Refused(refused);
     }
-    keep(registry, &Blob { sha256: missing.sha256, bytes: missing.bytes }, &bytes).await
+    Ok(last.filter(|_| !is_good))
 }
 
 /// Fetches one blob from one peer, unless it is here already, and holds it against the release that names it.

@@ -131,6 +131,7 @@ impl Configured {
             listen: config.listen,
             peers: peers.collect(),
             sync_interval: Duration::from_secs(config.sync_interval_s),
+            read_cache_bytes: config.read_cache_bytes,
             limits: config.limits,
             ..Settings::new(self.beside(&config.data), id, operator, root_sha256, log_key, witness_key)
         })

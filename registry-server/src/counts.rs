@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use brick_schemas::BrickName;
 use brick_store::LogId;
 
+use crate::heads::ShownHead;
 use crate::problem::Rejection;
-use crate::registry::{Registry, ShownHead};
+use crate::registry::Registry;
 
 /// What a log adds up to, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

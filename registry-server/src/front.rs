@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use brick_schemas::api::ProblemType;
@@ -14,18 +14,15 @@ use brick_schemas::api::ProblemType;
 use crate::metrics::{MethodLabel, RequestLabels, RouteLabels, StatusLabel};
 use crate::problem::Rejection;
 use crate::registry::Registry;
+use crate::request_id::{REQUEST_ID, id_header, request_id};
 use crate::routes::known_route;
 use crate::slow::PatientBody;
 
 /// Bytes of a refusal's words that are taken over into a problem body.
 const MAX_WORDS: usize = 4_096;
-/// Bytes of a request id that is taken over from a proxy.
-const MAX_ID_BYTES: usize = 64;
 /// Only what this registry itself writes may ever run or load in a page of its.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The answer is what another specification prescribes, errors included: it is passed on as it is.
 #[derive(Clone, Copy)]
@@ -39,19 +36,21 @@ pub async fn pass(State(registry): State<Arc<Registry>>, request: Request, next:
     let route =
         request.extensions().get::<MatchedPath>().map_or("other", |matched| known_route(matched.as_str()));
     let uri = request.uri().clone();
+    let asked = request.headers().clone();
     let response = match check_path(&uri) {
         Err(rejection) => rejection.into_response(),
         Ok(()) => handle(&registry, request, next).await,
     };
     let mut response = with_problem(response, &id).await;
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        headers.insert(REQUEST_ID, id);
-    }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if method == Method::GET && uri.query().is_none() {
+        response = registry.kept_answers.keep(uri.path(), route, &registry.metrics, &asked, response).await;
+    }
+    response.headers_mut().insert(REQUEST_ID, id_header(&id));
     let status = response.status();
     let (method_label, status_label) = (MethodLabel::from(&method), StatusLabel::from(status));
     let metrics = &registry.metrics;
@@ -96,16 +95,6 @@ fn check_path(uri: &Uri) -> Result<(), Rejection> {
         ));
     }
     Ok(())
-}
-
-/// The proxy's id for a request if it is a plain word, otherwise one of our own.
-fn request_id(headers: &HeaderMap) -> String {
-    let is_plain = |id: &&str| {
-        (1..=MAX_ID_BYTES).contains(&id.len())
-            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    let given = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).filter(is_plain);
-    given.map_or_else(|| format!("{:016x}", getrandom::u64().unwrap_or_default()), str::to_owned)
 }
 
 /// Gives a refusal the body that programs expect, whoever made it, with the request's id in it.
@@ -209,20 +198,6 @@ mod tests {
         }
         for bad in ["/a//b", "/a/../b", "/a/./b", "/..", "/a%2fb", "/%2e%2e/a", "//a", "/a/.."] {
             assert!(check_path(&bad.parse().unwrap()).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn only_a_plain_word_is_taken_over_as_an_id() {
-        let with = |id: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(REQUEST_ID, HeaderValue::from_str(id).unwrap());
-            request_id(&headers)
-        };
-        assert_eq!(with("abc-123_X"), "abc-123_X");
-        for bad in ["", "a b", "a\tb", "<script>", &"x".repeat(65)] {
-            let own = with(bad);
-            assert!(own.len() == 16 && own != bad, "{bad}");
         }
     }
 

@@ -1,14 +1,36 @@
 //! Which head do readers see? The newest that a quorum of witnesses has cosigned.
 
-use brick_schemas::Origin;
-use brick_store::CosignatureRow;
+use brick_schemas::{Origin, PublisherName};
+use brick_store::{CosignatureRow, LogId};
 use brick_tlog::note::{Note, SignatureLine};
 use brick_trust::{HeadRules, open_head};
 
-use crate::registry::{Registry, RegistryError, ShownHead, now};
+use crate::kept_answers::Superseded;
+use crate::registry::{Registry, RegistryError, now};
 
 /// Heads looked at in search of the newest with a quorum; older ones have had their chance.
 const MAX_HEADS_LOOKED_AT: u32 = 256;
+
+/// The state of a log that readers see.
+#[derive(Debug)]
+pub struct ShownHead {
+    /// The log.
+    pub id: LogId,
+    /// Whose it is; `None` for the commons log.
+    pub publisher: Option<PublisherName>,
+    /// Whether this registry signs it.
+    pub hosted: bool,
+    /// Leaves stored.
+    pub size: u64,
+    /// Leaves under the head that readers see: the newest with a quorum, or simply the newest while there is none.
+    pub shown_size: u64,
+    /// That head, with the cosignatures that are known.
+    pub shown: Vec<u8>,
+    /// The newest head, with the cosignatures that are known.
+    pub newest: Vec<u8>,
+    /// Whether readers are shown another one by now.
+    pub superseded: Superseded,
+}
 
 impl Registry {
     /// Reads a log's heads and cosignatures again, moves what readers see forward, and notes it.
@@ -52,6 +74,7 @@ impl Registry {
                 shown_size,
                 shown,
                 newest,
+                superseded: Superseded::default(),
             },
         );
         Ok(())

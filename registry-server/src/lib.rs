@@ -2,7 +2,7 @@
 //!
 //! From the outside in: [`listening`] and [`front`] take requests, [`routes`] says which there are. [`receive`],
 //! [`admission`], [`sequencer`] and [`signing`] are the way of an entry into a log; [`reads`], [`lists`] and [`git_http`]
-//! the way out. [`sync`] and [`mirroring`] follow the peers, [`witness`] and [`asking`] exchange cosignatures,
+//! the way out, [`kept_answers`] the short one. [`sync`] and [`mirroring`] follow the peers, [`witness`] and [`asking`] exchange cosignatures,
 //! [`projecting`] writes the git repository.
 
 pub mod admission;
@@ -24,6 +24,7 @@ pub mod git_http;
 pub mod git_process;
 pub mod heads;
 pub mod health;
+pub mod kept_answers;
 pub mod listening;
 pub mod lists;
 pub mod log_tail;
@@ -40,6 +41,7 @@ pub mod proofs;
 pub mod reads;
 pub mod receive;
 pub mod registry;
+pub mod request_id;
 pub mod routes;
 pub mod sequencer;
 pub mod server;

@@ -2,10 +2,16 @@
 //!
 //! One connection is one request at a time, so the bound on connections bounds everything that requests hold.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use futures_util::future::Either;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -14,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::registry::Registry;
 use crate::settings::Patience;
 use crate::slow::{MIN_BODY_RATE, MeteredStream};
 
@@ -47,11 +54,41 @@ fn open_file_bound() -> u64 {
     u64::MAX
 }
 
+/// Where a request goes: to the answer that lies ready, else through everything.
+#[derive(Clone)]
+pub struct Door {
+    registry: Arc<Registry>,
+    app: TowerToHyperService<Router>,
+}
+
+impl Door {
+    /// Puts the kept answers of `registry` before `app`.
+    pub fn new(registry: Arc<Registry>, app: Router) -> Self {
+        Self { registry, app: TowerToHyperService::new(app) }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Door {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<
+        Ready<Result<Response, Infallible>>,
+        <TowerToHyperService<Router> as hyper::service::Service<Request<Incoming>>>::Future,
+    >;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        match self.registry.kept_answers.answer(&request) {
+            Some(response) => Either::Left(ready(Ok(response))),
+            None => Either::Right(self.app.call(request)),
+        }
+    }
+}
+
 /// Answers connections until `stop` turns true; then takes no more, lets open requests finish for `patience.stop`, and
 /// cuts the rest. Returns how many were cut.
 pub async fn serve(
     listener: TcpListener,
-    app: Router,
+    door: Door,
     patience: Patience,
     bound: usize,
     mut stop: watch::Receiver<bool>,
@@ -67,7 +104,7 @@ pub async fn serve(
         match accepted {
             Ok((stream, _)) => match places.clone().try_acquire_owned() {
                 Ok(place) => {
-                    connections.spawn(answer(stream, app.clone(), patience, place, stop.clone()));
+                    connections.spawn(answer(stream, door.clone(), patience, place, stop.clone()));
                 }
                 Err(_) => {
                     let _ = stream.try_write(SHED);
@@ -90,7 +127,7 @@ pub async fn serve(
 /// Answers one connection's requests, one after the other.
 async fn answer(
     stream: TcpStream,
-    app: Router,
+    door: Door,
     patience: Patience,
     _place: OwnedSemaphorePermit,
     mut stop: watch::Receiver<bool>,
@@ -102,7 +139,7 @@ async fn answer(
         .header_read_timeout(patience.header)
         .max_header_size(MAX_HEADER_BYTES)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+        .serve_connection(TokioIo::new(stream), door);
     let mut connection = std::pin::pin!(connection);
     let mut look = tokio::time::interval_at(Instant::now() + patience.idle, patience.idle);
     let mut written_before = 0;

@@ -79,6 +79,14 @@ impl LogTail {
             Some(last) if log.publisher.is_some() => store.leaves(log.id, last..log.size).await?.pop(),
             _ => None,
         };
+        // The bytes from which the next snapshot is made must be the ones that were signed.
+        if let (Some(leaf), Some(index)) = (&last, log.size.checked_sub(1)) {
+            let place = Node { level: 0, index };
+            nodes.load(&[place]).await?;
+            if nodes.read(place)? != leaf_hash(leaf) {
+                return Err(NodeError::Damaged { log: log.id });
+            }
+        }
         let snapshot = match last {
             Some(leaf) => Some(SnapshotLeaf::parse(&leaf).map_err(|_| NodeError::Damaged { log: log.id })?),
             None => None,

@@ -39,6 +39,19 @@ pub fn none_match(headers: &HeaderMap, etag: &str) -> bool {
         .any(|candidate| candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == etag)
 }
 
+/// Answers shorter than this are not compressed.
+const MIN_COMPRESSED_BYTES: u64 = 1_024;
+
+/// Whether an answer is text, and long enough. Archives, tiles and blobs are hashes or compressed already, and have ranges.
+///
+/// - `bytes`: of its body.
+pub fn is_worth_compressing(headers: &HeaderMap, bytes: u64) -> bool {
+    const TEXTS: [&str; 4] =
+        ["application/json", "application/jsonl", "text/", "application/openmetrics-text"];
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| TEXTS.iter().any(|text| kind.starts_with(text))) && bytes >= MIN_COMPRESSED_BYTES
+}
+
 /// Sets a header to digits, digests and the like.
 pub fn set(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use brick_index::fold::Conflict;
 use brick_schemas::api::{PROBLEM_MEDIA_TYPE, Problem, ProblemType};
 use brick_schemas::text::escape;
-use brick_store::{CommitError, Fault, ReadError};
+use brick_store::{BlobError, CommitError, Fault, ReadError};
 use brick_trust::{Refused, Step};
 
 use crate::nodes::NodeError;
@@ -84,6 +84,12 @@ impl Rejection {
         Self::new(problem_type, chain(refused))
     }
 
+    /// Something of the registry's own, for its operator to look at.
+    fn failed(err: &RegistryError) -> Self {
+        tracing::error!(why = %said(err), "a request failed");
+        Self::new(ProblemType::Internal, "the registry failed")
+    }
+
     /// The log already says otherwise.
     pub fn conflict(conflict: &Conflict) -> Self {
         Self::new(ProblemType::Conflict, conflict.to_string())
@@ -147,6 +153,26 @@ impl From<ReadError> for Rejection {
     }
 }
 
+impl From<&BlobError> for Rejection {
+    fn from(err: &BlobError) -> Self {
+        match err {
+            BlobError::TooLarge { .. } => Self::new(ProblemType::TooLarge, err.to_string()),
+            BlobError::WrongDigest { .. } => Self::new(ProblemType::ArchiveMismatch, err.to_string()),
+            BlobError::DiskFull { .. } => {
+                Self::new(ProblemType::StorageFull, "the registry's disk is full; nothing was logged")
+            }
+            BlobError::ReadOnly { .. } => {
+                Self::new(ProblemType::ReadOnly, "the registry's disk takes no writes; nothing was logged")
+            }
+            BlobError::Fault(fault) => Self::fault(fault),
+            other => {
+                tracing::error!(why = %said(other), "a blob could not be stored or read");
+                Self::new(ProblemType::Internal, "the blob could not be stored or read")
+            }
+        }
+    }
+}
+
 impl From<NodeError> for Rejection {
     fn from(err: NodeError) -> Self {
         match err {
@@ -164,10 +190,12 @@ impl From<RegistryError> for Rejection {
     fn from(err: RegistryError) -> Self {
         match err {
             RegistryError::Refused(refused) => Self::refused(&refused),
-            other => {
-                tracing::error!(why = %said(&other), "a request failed");
-                Self::new(ProblemType::Internal, "the registry failed")
-            }
+            // A log that moved meanwhile, or a disk, is told apart from a fault of ours.
+            RegistryError::Store(err) => match err.downcast::<ReadError>() {
+                Ok(err) => (*err).into(),
+                Err(err) => Self::failed(&RegistryError::Store(err)),
+            },
+            other => Self::failed(&other),
         }
     }
 }

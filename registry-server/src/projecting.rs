@@ -16,8 +16,9 @@ use tokio::time::Instant;
 
 use crate::blocking::blocking;
 use crate::git_process::GitProcess;
+use crate::heads::ShownHead;
 use crate::problem::said;
-use crate::registry::{Registry, RegistryError, ShownHead, now};
+use crate::registry::{Registry, RegistryError, now};
 
 /// Moves that come within this time share a commit.
 const GATHER: Duration = Duration::from_millis(50);

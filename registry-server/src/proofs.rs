@@ -6,9 +6,10 @@ use brick_tlog::note::Note;
 use brick_tlog::proof::Proof;
 use brick_tlog::snapshot::{IndexProof, bucket_nodes, bucket_of, prove_bucket};
 
+use crate::heads::ShownHead;
 use crate::nodes::Nodes;
 use crate::problem::Rejection;
-use crate::registry::{Registry, ShownHead, hash};
+use crate::registry::{Registry, hash};
 use crate::stored_index::stored_bucket;
 
 /// The proof of a leaf that was just appended, under the head of `size` leaves that was just signed.

@@ -1,6 +1,7 @@
 //! What can be read? Plain files in meaning: heads, tiles, index files, proofs, archives, blobs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
@@ -13,17 +14,21 @@ use brick_tlog::tile::{BundleId, TileId, encode_bundle};
 use brick_tlog::witness::log_id;
 
 use crate::blob_reads::blob_file;
-use crate::plain::{HEAD_CACHE, IMMUTABLE, INDEX_CACHE, none_match, not_modified, plain, set};
+use crate::heads::ShownHead;
+use crate::kept_answers::{keep, keep_under};
+use crate::plain::{HEAD_CACHE, IMMUTABLE, INDEX_CACHE, plain, set};
 use crate::problem::Rejection;
 use crate::proofs::{index_proof, leaf_proof, snapshot_proof};
-use crate::registry::{Registry, ShownHead};
+use crate::registry::Registry;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";
 const JSON_LINES: &str = "application/jsonl";
 const ARCHIVE: &str = "application/gzip";
 /// Times that an answer is put together while its log keeps moving, at most.
-const MAX_TRIES: usize = 4;
+const MAX_TRIES: u32 = 6;
+/// Wait before the second try, four times as long before each one after: the new head is shown a moment after it is stored.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
 
 /// The registry, as handlers share it.
 pub type Shared = State<Arc<Registry>>;
@@ -36,9 +41,9 @@ pub async fn as_shown<T, F>(read: impl Fn() -> F) -> Result<T, Rejection>
 where
     F: Future<Output = Result<T, Rejection>>,
 {
-    for _ in 1..MAX_TRIES {
+    for tried in 0..MAX_TRIES - 1 {
         match read().await {
-            Err(rejection) if rejection.is_moved => tokio::task::yield_now().await,
+            Err(rejection) if rejection.is_moved => tokio::time::sleep(FIRST_PAUSE * 4_u32.pow(tried)).await,
             answer => return answer,
         }
     }
@@ -65,7 +70,11 @@ fn commons_head(registry: &Registry) -> Result<Arc<ShownHead>, Rejection> {
 /// # Errors
 /// [`Rejection`].
 pub async fn commons_checkpoint(State(registry): Shared) -> Result<Response, Rejection> {
-    Ok(plain(TEXT, HEAD_CACHE, commons_head(&registry)?.shown.clone()))
+    Ok(checkpoint_of(&commons_head(&registry)?))
+}
+
+fn checkpoint_of(head: &Arc<ShownHead>) -> Response {
+    keep_under(head, plain(TEXT, HEAD_CACHE, head.shown.clone()))
 }
 
 /// `/commons/tile/…`
@@ -84,7 +93,7 @@ pub async fn checkpoint(
     State(registry): Shared,
     Path(publisher): Path<String>,
 ) -> Result<Response, Rejection> {
-    Ok(plain(TEXT, HEAD_CACHE, publisher_head(&registry, &publisher)?.shown.clone()))
+    Ok(checkpoint_of(&publisher_head(&registry, &publisher)?))
 }
 
 /// `/logs/<publisher>/snapshot`
@@ -93,7 +102,8 @@ pub async fn checkpoint(
 /// [`Rejection`].
 pub async fn snapshot(State(registry): Shared, Path(publisher): Path<String>) -> Result<Response, Rejection> {
     let head = publisher_head(&registry, &publisher)?;
-    Ok(plain(TEXT, HEAD_CACHE, snapshot_proof(&registry, &head).await?.to_string()))
+    let proof = snapshot_proof(&registry, &head).await?;
+    Ok(keep_under(&head, plain(TEXT, HEAD_CACHE, proof.to_string())))
 }
 
 /// `/logs/<publisher>/tile/…`
@@ -125,7 +135,7 @@ async fn tile_file(registry: &Registry, head: &ShownHead, tile: TileId) -> Resul
         // A partial tile is the beginning of what is known of the full one.
         Some(mut hashes) if hashes.len() >= wanted => {
             hashes.truncate(wanted);
-            Ok(plain(BYTES, IMMUTABLE, hashes))
+            Ok(keep(plain(BYTES, IMMUTABLE, hashes)))
         }
         _ => Err(Rejection::not_found("such tile yet")),
     }
@@ -140,7 +150,7 @@ async fn bundle_file(registry: &Registry, head: &ShownHead, bundle: BundleId) ->
     let leaves = registry.store.leaves(head.id, first..end).await?;
     let bytes = encode_bundle(&leaves)
         .map_err(|_| Rejection::new(ProblemType::Internal, "the stored leaves do not make a bundle"))?;
-    Ok(plain(BYTES, IMMUTABLE, bytes))
+    Ok(keep(plain(BYTES, IMMUTABLE, bytes)))
 }
 
 /// `/index/<publisher>/<brick>.jsonl` and `….jsonl.proof`
@@ -150,33 +160,23 @@ async fn bundle_file(registry: &Registry, head: &ShownHead, bundle: BundleId) ->
 pub async fn index(
     State(registry): Shared,
     Path((publisher, file)): Path<(String, String)>,
-    headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    as_shown(|| index_file(&registry, &publisher, &file, &headers)).await
+    as_shown(|| index_file(&registry, &publisher, &file)).await
 }
 
-async fn index_file(
-    registry: &Registry,
-    publisher: &str,
-    file: &str,
-    headers: &HeaderMap,
-) -> Result<Response, Rejection> {
+async fn index_file(registry: &Registry, publisher: &str, file: &str) -> Result<Response, Rejection> {
     let head = publisher_head(registry, publisher)?;
     let brick = |name: &str| BrickName::parse(name).map_err(|_| Rejection::not_found("such brick"));
     if let Some(name) = file.strip_suffix(".jsonl.proof") {
         let proof = index_proof(registry, &head, &brick(name)?).await?;
-        return Ok(plain(TEXT, HEAD_CACHE, proof.to_string()));
+        return Ok(keep_under(&head, plain(TEXT, HEAD_CACHE, proof.to_string())));
     }
     let name = file.strip_suffix(".jsonl").ok_or_else(|| Rejection::not_found("such file of the index"))?;
     let found = registry.store.index_file(head.id, &brick(name)?, head.shown_size).await?;
     let Some((bytes, sha256)) = found else { return Err(Rejection::not_found("such brick")) };
-    let etag = format!("\"{sha256}\"");
-    if none_match(headers, &etag) {
-        return Ok(not_modified(&etag, INDEX_CACHE));
-    }
     let mut response = plain(JSON_LINES, INDEX_CACHE, bytes);
-    set(&mut response, header::ETAG, &etag);
-    Ok(response)
+    set(&mut response, header::ETAG, &format!("\"{sha256}\""));
+    Ok(keep_under(&head, response))
 }
 
 /// Publisher, brick and version, as they stand in a path.
@@ -203,10 +203,12 @@ pub async fn archive(
     Path(release): ReleasePath,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    let (_, row) = as_shown(|| release_row(&registry, &release)).await?;
+    let (head, row) = as_shown(|| release_row(&registry, &release)).await?;
     let damaged = || Rejection::new(ProblemType::Internal, "the stored index line is damaged");
     let lines = brick_schemas::index_line::parse_index_file(row.line.as_bytes()).map_err(|_| damaged())?;
     let line = lines.first().ok_or_else(damaged)?;
+    let origin = Origin::of_publisher(&line.name.publisher);
+    registry.demand_agreement(&head, &origin, row.entry, &line.cksum).await?;
     blob_file(&registry, &line.cksum, ARCHIVE, &headers).await
 }
 
@@ -220,7 +222,7 @@ pub async fn release_proof(
 ) -> Result<Response, Rejection> {
     let (head, row) = as_shown(|| release_row(&registry, &release)).await?;
     let proof = leaf_proof(&registry, &head, row.entry, head.shown_size, &head.shown).await?;
-    Ok(plain(TEXT, HEAD_CACHE, proof.to_string()))
+    Ok(keep_under(&head, plain(TEXT, HEAD_CACHE, proof.to_string())))
 }
 
 /// `/blobs/sha256/<hex>`

@@ -108,7 +108,7 @@ async fn receive_blob(registry: &Registry, mut field: Field<'_>, blobs: &[Blob])
     let Some(Blob { bytes, .. }) = blobs.iter().find(|blob| blob.sha256 == sha256).copied() else {
         return Err(Rejection::new(ProblemType::Malformed, format!("the entry names no blob {sha256}")));
     };
-    let mut writer = registry.store.blob_writer(bytes).await.map_err(|err| blob_problem(&err))?;
+    let mut writer = registry.store.blob_writer(bytes).await.map_err(|err| Rejection::from(&err))?;
     while let Some(chunk) = field.chunk().await.map_err(broken)? {
         match writer.write(&chunk).await {
             Ok(()) => {}
@@ -116,7 +116,7 @@ async fn receive_blob(registry: &Registry, mut field: Field<'_>, blobs: &[Blob])
                 let what = format!("blob {sha256} has more than the {bytes} bytes that the entry says");
                 return Err(Rejection::new(ProblemType::ArchiveMismatch, what));
             }
-            Err(err) => return Err(blob_problem(&err)),
+            Err(err) => return Err(Rejection::from(&err)),
         }
     }
     if writer.bytes() != bytes {
@@ -125,25 +125,7 @@ async fn receive_blob(registry: &Registry, mut field: Field<'_>, blobs: &[Blob])
             format!("blob {sha256} has {} bytes, the entry says {bytes}", writer.bytes()),
         ));
     }
-    writer.finish(sha256).await.map_err(|err| blob_problem(&err))
-}
-
-fn blob_problem(err: &BlobError) -> Rejection {
-    match err {
-        BlobError::TooLarge { .. } => Rejection::new(ProblemType::TooLarge, err.to_string()),
-        BlobError::WrongDigest { .. } => Rejection::new(ProblemType::ArchiveMismatch, err.to_string()),
-        BlobError::DiskFull { .. } => {
-            Rejection::new(ProblemType::StorageFull, "the registry's disk is full; nothing was logged")
-        }
-        BlobError::ReadOnly { .. } => {
-            Rejection::new(ProblemType::ReadOnly, "the registry's disk takes no writes; nothing was logged")
-        }
-        BlobError::Fault(fault) => Rejection::fault(fault),
-        other => {
-            tracing::error!(why = %said(other), "a blob could not be stored or read");
-            Rejection::new(ProblemType::Internal, "the blob could not be stored or read")
-        }
-    }
+    writer.finish(sha256).await.map_err(|err| Rejection::from(&err))
 }
 
 async fn check_stored_archive(registry: &Registry, release: &Release) -> Result<(), Rejection> {
@@ -161,7 +143,7 @@ async fn check_stored_archive(registry: &Registry, release: &Release) -> Result<
             let what = format!("the copy of {sha256} here was damaged; send it along");
             return Err(Rejection::new(ProblemType::MissingBlob, what));
         }
-        Err(err) => return Err(blob_problem(&err)),
+        Err(err) => return Err(Rejection::from(&err)),
     };
     registry.check_archive(Arc::new(bytes), release, limits).await.map_err(|err| Rejection::refused(&err))
 }

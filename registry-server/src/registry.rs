@@ -7,16 +7,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use brick_index::projection::Projection;
 use brick_schemas::predicate::Registry as RegistryRecord;
 use brick_schemas::{Digest, Origin, PublisherName};
-use brick_store::{CreateLogError, Log, LogId, Store, StoreOptions};
+use brick_store::{CreateLogError, Log, Store, StoreOptions};
 use brick_tlog::hash::{Hash, leaf_hash};
 use brick_tlog::note::{Algorithm, KeyName, Vkey};
 use brick_tlog::tree::Tree;
 use brick_trust::{Commons, HeadRules, Pin, Refused};
 use tokio::sync::{Notify, broadcast, mpsc};
 
+use crate::archive_check::KeptVerdicts;
 use crate::blocking::blocking;
 use crate::closed::ClosedLogs;
 use crate::counts::KeptCounts;
+use crate::heads::ShownHead;
+use crate::kept_answers::KeptAnswers;
 use crate::metrics::Metrics;
 use crate::peer_clients::PeerClients;
 use crate::problem::Rejection;
@@ -60,7 +63,10 @@ pub struct Registry {
     pub(crate) closed: ClosedLogs,
     pub(crate) peer_clients: PeerClients,
     pub(crate) kept_counts: KeptCounts,
+    /// Answers that lie ready.
+    pub kept_answers: KeptAnswers,
     pub(crate) kept_texts: KeptTexts,
+    pub(crate) kept_verdicts: KeptVerdicts,
     /// Logs whose git files are behind.
     pub(crate) unprojected: Mutex<BTreeSet<Origin>>,
 }
@@ -93,25 +99,6 @@ pub struct CommonsState {
     pub commons: Option<Commons>,
     /// The leaves' tree.
     pub tree: Tree,
-}
-
-/// The state of a log that readers see.
-#[derive(Clone, Debug)]
-pub struct ShownHead {
-    /// The log.
-    pub id: LogId,
-    /// Whose it is; `None` for the commons log.
-    pub publisher: Option<PublisherName>,
-    /// Whether this registry signs it.
-    pub hosted: bool,
-    /// Leaves stored.
-    pub size: u64,
-    /// Leaves under the head that readers see: the newest with a quorum, or simply the newest while there is none.
-    pub shown_size: u64,
-    /// That head, with the cosignatures that are known.
-    pub shown: Vec<u8>,
-    /// The newest head, with the cosignatures that are known.
-    pub newest: Vec<u8>,
 }
 
 /// Why a registry could not start, or a task of it could not go on.
@@ -168,6 +155,7 @@ impl Registry {
         let git = settings.data.join("commons.git");
         let (projection, _) = blocking(move || Projection::open(&git)).await?;
         let (queue, receiver) = mpsc::channel(MAX_QUEUE);
+        let kept_answers = KeptAnswers::new(settings.read_cache_bytes);
         let registry = Arc::new(Self {
             settings,
             store,
@@ -185,7 +173,9 @@ impl Registry {
             closed: ClosedLogs::default(),
             peer_clients: PeerClients::default(),
             kept_counts: KeptCounts::default(),
+            kept_answers,
             kept_texts: KeptTexts::default(),
+            kept_verdicts: KeptVerdicts::default(),
             unprojected: Mutex::new(BTreeSet::new()),
         });
         registry.load_commons().await?;
@@ -217,6 +207,12 @@ impl Registry {
             }
             next += leaves.len() as u64;
         }
+        let signed = self.store.last_checkpoint(log.id).await.map_err(RegistryError::store)?;
+        if let Some(signed) = signed.filter(|signed| signed.root != digest(state.tree.root())) {
+            let what = format!("its leaves are not those under its head of {} leaves", signed.size);
+            let err = Refused::new(brick_trust::Step::Inclusion, what).into();
+            return Err(RegistryError::Damaged { origin: log.origin, err });
+        }
         self.set_commons(state);
         Ok(())
     }
@@ -243,7 +239,12 @@ impl Registry {
     }
 
     pub(crate) fn put_head(&self, origin: &Origin, head: ShownHead) {
-        self.heads.write().unwrap_or_else(PoisonError::into_inner).insert(origin.clone(), Arc::new(head));
+        let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
+        let before = heads.insert(origin.clone(), Arc::new(head));
+        drop(heads);
+        if let Some(before) = before {
+            before.superseded.note();
+        }
         self.moved.notify_waiters();
     }
 

@@ -16,12 +16,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tower_http::compression::CompressionLayer;
 
 use crate::registry::Registry;
-use crate::{api, front, git_http, health, lists, metrics, openapi, reads, sync_status};
+use crate::{api, front, git_http, health, lists, metrics, openapi, plain, reads, sync_status};
 
 /// Bytes of a request to publish beside its archive: the entry, other blobs, and the multipart form around them.
 const BESIDE_ARCHIVE_BYTES: u64 = 4 * 1024 * 1024;
-/// Answers shorter than this are not compressed.
-const MIN_COMPRESSED_BYTES: u64 = 1_024;
 
 /// One address and what can be done with it.
 pub struct Route {
@@ -422,26 +420,19 @@ pub fn router(registry: Arc<Registry>) -> Router {
         .method_not_allowed_fallback(front::wrong_method)
         .layer(DefaultBodyLimit::max(usize::try_from(body_limit).unwrap_or(usize::MAX)))
         .layer(from_fn_with_state(registry.clone(), front::pass))
-        .layer(CompressionLayer::new().gzip(true).compress_when(is_worth_compressing))
+        .layer(CompressionLayer::new().gzip(true).compress_when(pays))
         .with_state(registry)
 }
 
-/// Text that is long enough. Archives, tiles and blobs are hashes or compressed already, and have ranges.
-fn is_worth_compressing(
+/// Whether compressing an answer pays, as the layer asks it.
+fn pays(
     _: axum::http::StatusCode,
     _: axum::http::Version,
     headers: &axum::http::HeaderMap,
     _: &axum::http::Extensions,
 ) -> bool {
-    use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-    let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
-    let is_text = text(CONTENT_TYPE).is_some_and(|kind| {
-        ["application/json", "application/jsonl", "text/", "application/openmetrics-text"]
-            .iter()
-            .any(|known| kind.starts_with(known))
-    });
-    let length = text(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    is_text && length.is_none_or(|length| length >= MIN_COMPRESSED_BYTES)
+    let length = headers.get(axum::http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    plain::is_worth_compressing(headers, length.and_then(|length| length.parse().ok()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

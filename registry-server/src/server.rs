@@ -34,9 +34,9 @@ pub async fn start(settings: Settings) -> Result<Server, RegistryError> {
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let (stop, stopped) = watch::channel(false);
-    let app = routes::router(registry.clone());
+    let door = listening::Door::new(registry.clone(), routes::router(registry.clone()));
     let (patience, bound) = (registry.settings.patience, listening::connection_bound());
-    let listening = tokio::spawn(listening::serve(listener, app, patience, bound, stopped));
+    let listening = tokio::spawn(listening::serve(listener, door, patience, bound, stopped));
     let mut tasks = JoinSet::new();
     tasks.spawn(sequencer.run());
     tasks.spawn(projecting::run(registry.clone()));

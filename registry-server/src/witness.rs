@@ -14,8 +14,9 @@ use brick_tlog::snapshot::SnapshotLeaf;
 use brick_tlog::witness::{AddCheckpoint, Cosigned, Decision, decide};
 use brick_trust::Refused;
 
+use crate::heads::ShownHead;
 use crate::nodes::Nodes;
-use crate::registry::{Registry, RegistryError, ShownHead, digest, hash, now};
+use crate::registry::{Registry, RegistryError, digest, hash, now};
 
 /// How long a request for a cosignature waits for this registry's own check of the entries.
 const CHECK_WAIT: Duration = Duration::from_secs(20);

@@ -5,7 +5,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
-use crate::{api, index_line, lockfile, manifest, predicate, registry_config, service};
+use crate::{api, index_line, introduction, lockfile, manifest, predicate, registry_config, service};
 
 /// One format's schema.
 pub struct NamedSchema {
@@ -41,6 +41,10 @@ pub fn all() -> Vec<NamedSchema> {
         json::<predicate::Advisory>("predicate-advisory", "Predicate urn:brickyard:advisory:v1"),
         json::<predicate::Publisher>("predicate-publisher", "Predicate urn:brickyard:publisher:v1"),
         json::<predicate::Registry>("predicate-registry", "Predicate urn:brickyard:registry:v1"),
+        json::<introduction::Introduction>(
+            "introduction",
+            "introduction.json: what a registry says of itself",
+        ),
         json::<api::WellKnown>("api-well-known", "/.well-known/brickyard.json"),
         json::<api::Problem>("api-problem", "A problem body (RFC 9457)"),
         json::<api::EntryReceipt>("api-entry-receipt", "The answer to POST /api/v1/entries"),

@@ -11,6 +11,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod feature;
 pub mod index_line;
+pub mod introduction;
 pub mod json;
 pub mod json_schema;
 pub mod key;

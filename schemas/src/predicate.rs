@@ -284,6 +284,7 @@ impl Statement {
             }
         };
         bounds::check_subjects(predicate.kind(), &raw.subject)?;
+        bounds::check_subject(&predicate, &raw.subject)?;
         predicate.check_bounds()?;
         Ok(Self { subject: raw.subject, predicate })
     }

@@ -10,6 +10,7 @@
 //! root-sha256 = "e3b0c442…"                         # BRICKYARD_ROOT_SHA256: the commons' first root
 //! title = "Northshire's bricks"                     # BRICKYARD_TITLE
 //! sync-interval-s = 10                              # BRICKYARD_SYNC_INTERVAL_S
+//! read-cache-bytes = 67108864                       # BRICKYARD_READ_CACHE_BYTES
 //! [keys]
 //! log = "keys/log"                                  # BRICKYARD_KEYS_LOG
 //! witness = "keys/witness"                          # BRICKYARD_KEYS_WITNESS
@@ -56,6 +57,10 @@ pub const MAX_PEERS: usize = 1_024;
 pub const DEFAULT_SYNC_INTERVAL_S: u64 = 10;
 /// Seconds between two rounds of following peers, at most: a day.
 pub const MAX_SYNC_INTERVAL_S: u64 = 86_400;
+/// Bytes of answers kept in memory, unless said otherwise: 64 MiB.
+pub const DEFAULT_READ_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of answers kept in memory, at most: 1 TiB.
+pub const MAX_READ_CACHE_BYTES: u64 = 1 << 40;
 /// Where a registry listens unless told otherwise: this machine alone.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:4873";
 
@@ -111,6 +116,9 @@ pub struct RegistryConfig {
     /// Seconds between two rounds of following peers, 1 to 86,400; 10 if absent.
     #[schemars(with = "Option<u64>", range(min = 1, max = 86_400))]
     pub sync_interval_s: u64,
+    /// Bytes of answers that are kept in memory, 0 to 1,099,511,627,776; 67,108,864 (64 MiB) if absent.
+    #[schemars(with = "Option<u64>", range(min = 0, max = 1_099_511_627_776_u64))]
+    pub read_cache_bytes: u64,
     /// Where its secret keys are.
     #[schemars(with = "Option<KeyFiles>")]
     pub keys: KeyFiles,
@@ -216,6 +224,13 @@ impl RegistryConfig {
             |v| v.whole_within(1, MAX_SYNC_INTERVAL_S),
             |text| parse_within(text, 1, MAX_SYNC_INTERVAL_S),
         );
+        let read_cache_bytes = env.optional(
+            root,
+            "read-cache-bytes",
+            "READ_CACHE_BYTES",
+            |v| v.whole_within(0, MAX_READ_CACHE_BYTES),
+            |text| parse_within(text, 0, MAX_READ_CACHE_BYTES),
+        );
         let keys = env.key_files(root);
         let file_peers = root.tables("peer", MAX_PEERS).into_iter().filter_map(Peer::read).collect();
         let peers =
@@ -232,6 +247,7 @@ impl RegistryConfig {
             title: title.unwrap_or_else(|| registry.to_string()),
             registry,
             sync_interval_s: sync_interval_s.unwrap_or(DEFAULT_SYNC_INTERVAL_S),
+            read_cache_bytes: read_cache_bytes.unwrap_or(DEFAULT_READ_CACHE_BYTES),
             keys: keys?,
             peers,
             limits,

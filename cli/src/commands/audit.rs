@@ -22,9 +22,9 @@ use crate::session::resolve::plural;
 /// Check everything again: every locked release, or a whole clone of the commons
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without `--index`: asks for the newest heads, shows that each extends the one in brick.lock, and checks every locked
-release's index line, proof, archive and status. With `--index`: recomputes every log root, signature, right, snapshot
-and index file in a clone, without any network.")]
+Without `--index`: asks for the newest heads, shows that each extends the one in brick.lock, and checks every locked \
+release's index line, proof, archive and status.
+With `--index`: recomputes every log root, signature, right, snapshot and index file in a clone, without any network.")]
 pub struct AuditArgs {
     /// Check the locked releases, which it does unless `--index` is given
     #[arg(long)]

@@ -7,7 +7,6 @@ use crate::failure::Failure;
 
 /// Print a completion script for a shell
 #[derive(clap::Args)]
-#[command(after_help = "Example: brick completions bash > ~/.local/share/bash-completion/completions/brick")]
 pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]

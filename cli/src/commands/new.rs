@@ -14,7 +14,6 @@ const PLACEHOLDER_PUBLISHER: &str = "your-organisation.example";
 
 /// Begin a brick or a service in a new folder
 #[derive(clap::Args)]
-#[command(after_help = "Example: brick new northshire.gov.uk/case-handling --kind process")]
 pub struct NewArgs {
     /// Its name, `PUBLISHER/NAME`, or just the folder to make
     name: String,

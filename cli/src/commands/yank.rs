@@ -17,8 +17,7 @@ const MAX_REASON_BYTES: usize = 64 * 1_024;
 /// Say that a version is not to be newly used, or that it is again
 #[derive(clap::Args)]
 #[command(after_help = "\
-Lockfiles that hold the version keep working and nothing is deleted; resolution does not choose it any more.
-Example: brick yank northshire.gov.uk/case-handling@1.4.0 --code error --reason 'The fee table is last year’s'")]
+Lockfiles that hold the version keep working and nothing is deleted; resolution does not choose it any more.")]
 pub struct YankArgs {
     /// The releases, all of one brick: `PUBLISHER/NAME@VERSION`
     #[arg(required = true, value_name = "NAME@VERSION")]

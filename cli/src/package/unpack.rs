@@ -50,7 +50,7 @@ pub enum UnpackError {
 /// Writes the files of `archive` into the new folder `target`; folders above it are made as needed.
 ///
 /// The files are put together in a folder beside it, `.unpack-…`, which gets its name when whole; a process that is killed
-/// leaves that folder behind. Files are 0644 and folders 0755, less the umask, whatever an archive says. Nothing is
+/// leaves that folder behind, for whoever made the folder above to sweep. Files are 0644 and folders 0755, less the umask, whatever an archive says. Nothing is
 /// synced to disk: a lost folder is unpacked again.
 ///
 /// # Errors

@@ -35,7 +35,8 @@ pub(crate) struct Folded {
 }
 
 impl Folded {
-    /// What is kept. Leaves that do not make up the kept head are fetched again, the head is not forgotten.
+    /// What is kept. The leaves must make up the kept head; if they do not, they are fetched again, and the head is not
+    /// forgotten. What they came to is not verified a second time where the fold that was kept is of that very head.
     pub(crate) fn kept(store: &Store, ctx: &Context) -> Result<Self, Failure> {
         let (mut leaves, note) = store.commons()?;
         let empty = Self { commons: None, tree: Tree::new(), leaves: Vec::new(), note: note.clone() };
@@ -44,6 +45,20 @@ impl Folded {
         };
         // More than the head has: a run was cut short between the two files.
         leaves.truncate(usize::try_from(head.size).unwrap_or(usize::MAX));
+        let mut tree = Tree::new();
+        for leaf in &leaves {
+            tree.push(leaf_hash(leaf));
+        }
+        if tree.len() != head.size || tree.root() != head.root {
+            ctx.detail("Damaged", format_args!("kept commons log, fetching it again"));
+            return Ok(empty);
+        }
+        if let Some(commons) = store.fold(&head)?
+            && commons.origin() == store.pin().origin
+            && commons.size() == head.size
+        {
+            return Ok(Self { commons: Some(commons), tree, leaves, note });
+        }
         let mut folded = empty.clone();
         for leaf in leaves {
             if let Err(err) = folded.push(leaf, store.pin()) {
@@ -51,9 +66,10 @@ impl Folded {
                 return Ok(empty);
             }
         }
-        if folded.tree.len() != head.size || folded.tree.root() != head.root {
-            ctx.detail("Damaged", format_args!("kept commons log, fetching it again"));
-            return Ok(empty);
+        ctx.detail("Verified", format_args!("the kept commons log again, {} entries", folded.tree.len()));
+        if let Some(commons) = &folded.commons {
+            // It saves time, no more: where it cannot be written, the next run verifies again.
+            let _ = store.keep_fold(&head, commons);
         }
         Ok(folded)
     }
@@ -264,7 +280,7 @@ impl Session<'_> {
         head.demand_quorum(&rules, self.ctx.now()).map_err(Trouble::NotYet)?;
         if !self.folded.is_empty() && !self.is_newer(kept.as_ref(), &head, &rules) {
             next.note = kept;
-        } else if self.store.keep_commons(kept.as_ref(), &next.leaves, &note)? {
+        } else if self.store.keep_commons(kept.as_ref(), &next.leaves, next.commons(), &note)? {
             next.note = Some(note);
         } else {
             // Another run was faster: begin again from what it kept.

@@ -14,7 +14,7 @@ use futures_util::future::{try_join, try_join_all};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::progress::waiting_for;
-use super::refusal::{Trouble, asked, not_kept, refused};
+use super::refusal::{Trouble, not_kept, refused};
 use super::store::KeptIndex;
 use super::{FIRST_PAUSE_MS, MAX_IN_FLIGHT, MAX_TRIES, Session};
 use crate::failure::Failure;

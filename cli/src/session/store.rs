@@ -6,6 +6,7 @@
 //!   trust/<commons domain>/              losing it costs the memory of what was seen: roll-backs go unnoticed once
 //!     pin.json                           which root was trusted, and where it was first seen
 //!     commons/leaves  commons/checkpoint the verified commons log, its leaves end to end, each after its length (u16be)
+//!     commons/fold                       what they came to, so that they are verified once; as trusted as the pin
 //!     heads/<publisher>.json             the largest verified head of each log, with its snapshot
 //!     evidence/…                         heads of one log that cannot be connected
 //!   cache/                               may be deleted at any time
@@ -22,9 +23,11 @@ use std::path::{Path, PathBuf};
 
 use brick_schemas::lockfile::Lockfile;
 use brick_schemas::{Digest, FullName, Origin, PublisherName, Version};
+use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::note::{MAX_NOTE_BYTES, Note};
 use brick_tlog::proof::{MAX_PROOF_BYTES, Proof};
 use brick_tlog::snapshot::{IndexProof, MAX_INDEX_PROOF_BYTES, SnapshotLeaf};
+use brick_trust::Commons;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
@@ -33,6 +36,8 @@ use crate::files::{self, Access};
 
 /// Bytes of the kept commons log, at most.
 const MAX_COMMONS_BYTES: u64 = 256 * 1024 * 1024;
+const FOLD_PATH: &str = "commons/fold";
+const FOLD_VERSION: &str = "brickyard/fold/v1";
 const MAX_SMALL_BYTES: u64 = 1024 * 1024;
 
 /// `config.toml`.
@@ -295,6 +300,7 @@ impl Store {
         &self,
         before: Option<&Note>,
         leaves: &[Vec<u8>],
+        fold: &Commons,
         note: &Note,
     ) -> Result<bool, Failure> {
         self.in_turn(|| {
@@ -308,8 +314,48 @@ impl Store {
                 files::write(&path, &joined, Access::Everybody)?;
             }
             files::write(&self.trust("commons/checkpoint"), &note.to_bytes(), Access::Everybody)?;
+            if let Ok(head) = Checkpoint::parse(&note.text) {
+                self.write_fold(&head, fold)?;
+            }
             Ok(true)
         })
+    }
+
+    /// The kept fold of the commons log, if it is that of `head`, whole. A damaged one is none.
+    ///
+    /// ```text
+    /// brickyard/fold/v1
+    /// <SHA-256 of everything below, in hex>
+    /// <size of the head>
+    /// <root of the head, in base64>
+    /// <the fold, as JSON>
+    /// ```
+    pub(crate) fn fold(&self, head: &Checkpoint) -> Result<Option<Commons>, Failure> {
+        let Ok(Some(bytes)) = files::read_if_there(&self.trust(FOLD_PATH), MAX_COMMONS_BYTES) else {
+            return Ok(None);
+        };
+        let fold = fold_of(&bytes, head).and_then(|json| Commons::from_kept(json, &self.pin.trusted()));
+        Ok(fold)
+    }
+
+    /// Keeps a fold of the commons log, if what is kept is still the log of that head.
+    pub(crate) fn keep_fold(&self, head: &Checkpoint, fold: &Commons) -> Result<(), Failure> {
+        self.in_turn(|| match self.commons()?.1.map(|note| Checkpoint::parse(&note.text)) {
+            Some(Ok(kept)) if kept == *head => self.write_fold(head, fold),
+            _ => Ok(()),
+        })
+    }
+
+    fn write_fold(&self, head: &Checkpoint, fold: &Commons) -> Result<(), Failure> {
+        let path = self.trust(FOLD_PATH);
+        if files::read_if_there(&path, MAX_COMMONS_BYTES)?.is_some_and(|kept| fold_of(&kept, head).is_some())
+        {
+            return Ok(()); // the same log, cosigned again
+        }
+        let below =
+            [format!("{}\n{}\n", head.size, head.root.to_base64()).as_bytes(), &fold.to_kept()].concat();
+        let text = [format!("{FOLD_VERSION}\n{}\n", Digest::of(&below)).as_bytes(), &below].concat();
+        files::write(&path, &text, Access::Everybody)
     }
 
     /// The largest verified head of a publisher's log.
@@ -451,6 +497,17 @@ fn cannot_keep(path: &Path, err: &std::io::Error) -> Failure {
         }
         _ => failure.help("set BRICK_HOME to a directory that you may write in"),
     }
+}
+
+/// The JSON in a kept fold, if it is whole and of `head`.
+fn fold_of<'b>(bytes: &'b [u8], head: &Checkpoint) -> Option<&'b [u8]> {
+    let below = bytes.strip_prefix(FOLD_VERSION.as_bytes())?.strip_prefix(b"\n")?;
+    let (digest, below) = below.split_at_checked(64)?;
+    let below = below.strip_prefix(b"\n")?;
+    if digest != Digest::of(below).to_string().as_bytes() {
+        return None;
+    }
+    below.strip_prefix(format!("{}\n{}\n", head.size, head.root.to_base64()).as_bytes())
 }
 
 fn join_leaves(leaves: &[Vec<u8>]) -> Vec<u8> {

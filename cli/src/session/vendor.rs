@@ -31,6 +31,14 @@ use crate::package::unpack;
 pub(crate) const VENDOR_DIR: &str = "bricks";
 const MARKER: &str = ".vendored";
 const MARKER_TEXT: &str = "Made by `brick vendor` from brick.lock, and replaced whole by it. Do not edit.\n";
+/// Of a vendor directory in the making.
+const NEW_PREFIX: &str = ".bricks-new-";
+/// Of a folder that an old vendor directory is put aside in.
+const OLD_PREFIX: &str = ".bricks-old-";
+/// Random characters after them.
+const RANDOM_CHARS: usize = 12;
+/// A folder of these that is younger may just be about to be locked.
+const LEFTOVER_AGE: std::time::Duration = std::time::Duration::from_secs(60);
 const PROOF_EXTENSION: &str = "tlog-proof";
 /// Entries of one vendored folder that are looked at, at most.
 const MAX_ENTRIES: usize = 65_536;
@@ -53,6 +61,8 @@ fn proof_path(dir: &Path, folder: &str) -> PathBuf {
 pub(crate) struct Vendoring {
     target: PathBuf,
     new: tempfile::TempDir,
+    /// Says to other runs that somebody is at work here; the system lets go of it when this run ends, however it ends.
+    _held: Option<std::fs::File>,
 }
 
 impl Vendoring {
@@ -74,13 +84,16 @@ impl Vendoring {
         }
         let parent = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         files::make_dir(parent, Access::Everybody)?;
+        sweep(parent, std::time::SystemTime::now());
         let new = tempfile::Builder::new()
-            .prefix(".bricks-")
+            .prefix(NEW_PREFIX)
+            .rand_bytes(RANDOM_CHARS)
             .tempdir_in(parent)
             .map_err(|err| cannot_vendor(parent, &err))?;
+        let held = hold(new.path());
         std::fs::write(new.path().join(MARKER), MARKER_TEXT)
             .map_err(|err| cannot_vendor(new.path(), &err))?;
-        Ok(Self { target: target.to_owned(), new })
+        Ok(Self { target: target.to_owned(), new, _held: held })
     }
 
     /// Writes one release.
@@ -112,9 +125,11 @@ impl Vendoring {
         let target = &self.target;
         let parent = self.new.path().parent().expect("it lies beside the target");
         let old = tempfile::Builder::new()
-            .prefix(".bricks-old-")
+            .prefix(OLD_PREFIX)
+            .rand_bytes(RANDOM_CHARS)
             .tempdir_in(parent)
             .map_err(|err| cannot_vendor(parent, &err))?;
+        let _held = hold(old.path());
         let aside = old.path().join(VENDOR_DIR);
         let had_old = match std::fs::rename(target, &aside) {
             Ok(()) => true,
@@ -132,6 +147,49 @@ impl Vendoring {
         }
         let _ = self.new.keep(); // it has been moved
         Ok(())
+    }
+}
+
+/// Locks a folder for as long as the file lives; `None` where folders cannot be locked.
+fn hold(dir: &Path) -> Option<std::fs::File> {
+    let file = std::fs::File::open(dir).ok()?;
+    file.try_lock().ok()?;
+    Some(file)
+}
+
+/// Removes what runs that were killed left beside a vendor directory: only folders that such a run made, that nobody holds,
+/// and that nobody has just begun. What cannot be removed stays.
+fn sweep(parent: &Path, now: std::time::SystemTime) {
+    let Ok(listing) = std::fs::read_dir(parent) else { return };
+    for entry in listing.take(MAX_ENTRIES).flatten() {
+        let path = entry.path();
+        let is_old = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|time| now.duration_since(time).is_ok_and(|age| age >= LEFTOVER_AGE));
+        if is_old && is_leftover(&path) && hold(&path).is_some() {
+            let _ = std::fs::remove_dir_all(&path);
+        }
+    }
+}
+
+/// Whether a folder was made by [`Vendoring`], by its name and by what is in it.
+fn is_leftover(path: &Path) -> bool {
+    let is_named = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
+        let random = name.strip_prefix(OLD_PREFIX).or_else(|| name.strip_prefix(NEW_PREFIX));
+        random.is_some_and(|random| {
+            random.len() == RANDOM_CHARS && random.bytes().all(|b| b.is_ascii_alphanumeric())
+        })
+    });
+    let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    if !is_named || !is_folder {
+        return false;
+    }
+    let Ok(names) = names_in(path) else { return false };
+    match names.as_slice() {
+        [] => true,
+        [only] if only == VENDOR_DIR => path.join(VENDOR_DIR).join(MARKER).is_file(),
+        _ => path.join(MARKER).is_file(),
     }
 }
 
@@ -260,4 +318,55 @@ fn read_files(dir: &Path, what: &str) -> Result<Vec<(ArchivePath, Vec<u8>)>, Fai
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_killed_run_left_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        // Left by runs that were killed: in the making, half unpacked, an old one put aside, nothing in it yet.
+        make(".bricks-new-aaaaaaaaaaaa/.vendored", MARKER_TEXT);
+        make(".bricks-new-aaaaaaaaaaaa/mid.example/.unpack-bbbbbb/brick.toml", "");
+        make(".bricks-old-cccccccccccc/bricks/.vendored", MARKER_TEXT);
+        std::fs::create_dir(dir.path().join(".bricks-new-dddddddddddd")).unwrap();
+        // Somebody else's, or somebody's who is at work.
+        make(".bricks-new-eeeeeeeeeeee/mine.txt", "");
+        make(".bricks-backup/.vendored", MARKER_TEXT);
+        make(".bricks-old-ffffffffffff/bricks/mine.txt", "");
+        make("bricks/.vendored", MARKER_TEXT);
+        make(".bricks-new-gggggggggggg", "a file");
+        make(".bricks-new-hhhhhhhhhhhh/.vendored", MARKER_TEXT);
+        let at_work = hold(&dir.path().join(".bricks-new-hhhhhhhhhhhh"));
+        let names = || {
+            let mut names: Vec<_> =
+                names_in(dir.path()).unwrap().into_iter().map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        let all = names();
+        let now = std::time::SystemTime::now();
+        sweep(dir.path(), now);
+        assert_eq!(names(), all, "what is young stays");
+        sweep(dir.path(), now + LEFTOVER_AGE * 2);
+        let mut left = all.clone();
+        left.retain(|name| {
+            ![".bricks-new-aaaaaaaaaaaa", ".bricks-old-cccccccccccc", ".bricks-new-dddddddddddd"]
+                .contains(&name.as_str())
+        });
+        if at_work.is_none() {
+            left.retain(|name| name != ".bricks-new-hhhhhhhhhhhh");
+        }
+        assert_eq!(names(), left);
+        drop(at_work);
+        sweep(dir.path(), now + LEFTOVER_AGE * 2);
+        assert!(!names().contains(&".bricks-new-hhhhhhhhhhhh".to_owned()));
+    }
 }

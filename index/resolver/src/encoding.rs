@@ -23,18 +23,21 @@
 //! service's `[choose]` narrows the set. Policy and minimum age take releases off the offer in
 //! [`Offers`], each with a [`Why`](crate::Why) for the explanation.
 
+mod key;
+mod order;
+
 use std::cell::{Cell, RefCell};
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
+use std::collections::{BTreeSet, HashMap};
 
 use brick_schemas::predicate::release::Dependency;
-use brick_schemas::{FeatureItem, FeatureName, IndexLine, Requirement};
-use pubgrub::{Dependencies, DependencyProvider, PackageResolutionStatistics, VersionSet};
+use brick_schemas::{FeatureItem, FeatureName, IndexLine};
+use pubgrub::VersionSet;
+
+pub(crate) use key::{Edge, Key, Package, Refusal};
 
 use crate::Problem;
-use crate::offers::{BrickId, DEFAULT_FEATURE, FeatureId, LineId, Offers, Stop, has};
-use crate::set::{Place, PlaceSet, operation_count, start_counting};
+use crate::offers::{DEFAULT_FEATURE, FeatureId, LineId, Offers, Stop, has};
+use crate::set::{Place, PlaceSet, start_counting};
 
 /// Decisions the solver takes before it gives up, at most. The graph of 60 popular packages with all they need, 1,493
 /// releases, takes about as many decisions as it has releases.
@@ -51,56 +54,6 @@ const WORDS_EACH: usize = 8;
 const WEAK_FEATURE_OFF: usize = 0;
 const WEAK_REQUIREMENT_OFF: usize = 1;
 const WEAK_BOTH_ON: usize = 2;
-
-/// Number of a [`Key`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub(crate) struct Package(u32);
-
-impl fmt::Display for Package {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "package {}", self.0)
-    }
-}
-
-/// A requirement that reaches over several lines, seen from who requires it (`None` is the root).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub(crate) struct Edge<'a> {
-    pub(crate) owner: Option<LineId>,
-    pub(crate) brick: BrickId,
-    pub(crate) req: &'a Requirement,
-    pub(crate) features: &'a [FeatureName],
-}
-
-/// What a package stands for: the table above.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub(crate) enum Key<'a> {
-    Root,
-    Line(LineId),
-    Feature(LineId, FeatureId),
-    Optional(LineId, BrickId),
-    Choice(Edge<'a>),
-    ChoiceFeature(Edge<'a>, FeatureId),
-    Weak { line: LineId, release: Place, feature: FeatureId, brick: BrickId, asked: FeatureId },
-    Unmet { brick: BrickId, req: &'a Requirement, asked: Option<FeatureId> },
-}
-
-/// Why a release cannot be used whatever else is chosen.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Refusal {
-    /// A feature has an item that means nothing: it names what the release has not.
-    Item(FeatureItem),
-    /// It requires another release of its own line.
-    Itself,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Item(item) => write!(f, "means nothing by `{item}`"),
-            Self::Itself => f.write_str("requires another release of its own line"),
-        }
-    }
-}
 
 type Demands = Vec<(Package, PlaceSet)>;
 
@@ -392,34 +345,6 @@ impl<'a> Encoding<'a> {
         }
         Ok(())
     }
-
-    /// The place that `package` must have because its line or choice has it.
-    fn followed(&self, package: Key<'a>, set: &PlaceSet) -> Option<Place> {
-        let followed = self.package(package);
-        self.decided.borrow().get(&followed).copied().filter(|place| set.contains(place))
-    }
-
-    /// Whether the solution, taken as a lock, would be chosen again: no choice sees a better line among what is chosen,
-    /// and no weak item had to be turned on after the fact.
-    pub(crate) fn is_settled(&self, solution: &BTreeMap<Package, Place>) -> bool {
-        solution.iter().all(|(package, place)| match self.key(*package) {
-            Key::Choice(edge) => {
-                let options = self.offers.options(edge.brick, edge.req, edge.features);
-                let is_chosen = |line: Place, set: &PlaceSet| {
-                    let line = self.package(Key::Line(LineId { brick: edge.brick, line }));
-                    solution.get(&line).is_some_and(|release| set.contains(release))
-                };
-                let mut chosen =
-                    options.iter().filter(|(line, set)| is_chosen(*line, set)).map(|(line, _)| *line);
-                match self.problem.preference {
-                    crate::Preference::Highest => chosen.next_back() == Some(*place),
-                    crate::Preference::Lowest => chosen.next() == Some(*place),
-                }
-            }
-            Key::Weak { .. } => place.index() != WEAK_BOTH_ON,
-            _ => true,
-        })
-    }
 }
 
 /// In an order that does not depend on how the index file lists them.
@@ -437,76 +362,4 @@ pub(crate) fn places(options: &[(Place, PlaceSet)]) -> PlaceSet {
 
 fn weak_set(states: [usize; 2]) -> PlaceSet {
     PlaceSet::filter(WEAK_BOTH_ON + 1, |state| states.contains(&state))
-}
-
-impl<'a> DependencyProvider for Encoding<'a> {
-    type P = Package;
-    type V = Place;
-    type VS = PlaceSet;
-    type M = Refusal;
-    type Err = Stop;
-    /// Bricks before their features before weak items; then what conflicted most, then what has the fewest versions.
-    type Priority = (u8, u32, Reverse<usize>);
-
-    fn prioritize(
-        &self,
-        package: &Package,
-        set: &PlaceSet,
-        statistics: &PackageResolutionStatistics,
-    ) -> Self::Priority {
-        let class = match self.key(*package) {
-            Key::Root | Key::Unmet { .. } | Key::Line(_) | Key::Choice(_) => 2,
-            Key::Feature(..) | Key::Optional(..) | Key::ChoiceFeature(..) => 1,
-            Key::Weak { .. } => 0,
-        };
-        (class, statistics.conflict_count(), Reverse(set.len()))
-    }
-
-    fn choose_version(&self, package: &Package, set: &PlaceSet) -> Result<Option<Place>, Stop> {
-        let key = self.key(*package);
-        let place = match key {
-            Key::Root => Some(Place(0)),
-            Key::Unmet { .. } => None,
-            Key::Line(line) => self.offers.best_release(line, set),
-            Key::Feature(line, _) | Key::Optional(line, _) => {
-                self.followed(Key::Line(line), set).or_else(|| self.offers.best_release(line, set))
-            }
-            Key::Choice(edge) => {
-                let options = self.offers.options(edge.brick, edge.req, edge.features);
-                self.offers.best_line(edge.brick, &options, set)
-            }
-            Key::ChoiceFeature(edge, _) => self.followed(Key::Choice(edge), set).or_else(|| {
-                let options = self.offers.options(edge.brick, edge.req, edge.features);
-                self.offers.best_line(edge.brick, &options, set)
-            }),
-            Key::Weak { .. } => set.iter().next().map(Place::of),
-        };
-        if let (Key::Line(_) | Key::Choice(_), Some(place)) = (key, place) {
-            self.decided.borrow_mut().insert(*package, place);
-        }
-        Ok(place)
-    }
-
-    fn get_dependencies(
-        &self,
-        package: &Package,
-        place: &Place,
-    ) -> Result<Dependencies<Package, PlaceSet, Refusal>, Stop> {
-        match self.demands(*package, *place) {
-            Ok(demands) => Ok(Dependencies::Available(demands.into_iter().collect())),
-            Err(Failed::Refused(refusal)) => Ok(Dependencies::Unavailable(refusal)),
-            Err(Failed::Stop(stop)) => Err(stop),
-        }
-    }
-
-    fn should_cancel(&self) -> Result<(), Stop> {
-        self.steps.set(self.steps.get() + 1);
-        if self.steps.get() > MAX_STEPS {
-            return Err(Stop::TooHard { what: "steps", max: MAX_STEPS });
-        }
-        if operation_count() > MAX_WORK {
-            return Err(Stop::TooHard { what: "comparisons of releases", max: MAX_WORK as usize });
-        }
-        Ok(())
-    }
 }

@@ -1,5 +1,7 @@
 //! Who takes part, and under which keys? The commons log, folded (design §8).
 
+mod roles;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use brick_schemas::predicate::{
@@ -8,6 +10,7 @@ use brick_schemas::predicate::{
 use brick_schemas::{Digest, KeySet, Origin, PublicKey, PublisherName};
 use brick_tlog::hash::Hash;
 use brick_tlog::note::{Algorithm, Vkey};
+use serde::{Deserialize, Serialize};
 
 use crate::entry::{BasisRoot, demand_place};
 use crate::envelope::Envelope;
@@ -15,6 +18,7 @@ use crate::head::{HeadRules, Witness};
 use crate::key::checked_key;
 use crate::refused::{Refused, Step};
 use crate::root::{Role, Root};
+use roles::Roles;
 
 /// What a client pins once: the commons' name and the digest of its first root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,13 +28,14 @@ pub struct Pin {
 }
 
 /// The commons log up to some size, every entry verified.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Commons {
     first_root: Digest,
     root: Root,
     publishers: BTreeMap<PublisherName, Vec<Publisher>>,
     registries: BTreeMap<PublisherName, Registry>,
     payloads: BTreeSet<Digest>,
+    roles: Roles,
     size: u64,
 }
 
@@ -57,14 +62,31 @@ impl Commons {
         let envelope = Envelope::parse(leaf)
             .map_err(|err| Refused::caused(Step::Root, "the first leaf is malformed", err))?;
         let root = Root::verify_first(&envelope, &pin.root_sha256)?;
+        let mut roles = Roles::default();
+        take_roles(&mut roles, &roles::of_root(&root), Step::Root, "the root")?;
         Ok(Self {
             first_root: pin.root_sha256,
             root,
             publishers: BTreeMap::new(),
             registries: BTreeMap::new(),
             payloads: BTreeSet::from([envelope.payload_digest()]),
+            roles,
             size: 1,
         })
+    }
+
+    /// What the fold came to, as JSON, for whoever verified it to keep: [`from_kept`](Self::from_kept) goes on from there.
+    pub fn to_kept(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a fold has only string keys")
+    }
+
+    /// Goes on from what was kept. Nothing is verified again: the caller vouches that these bytes are its own, unchanged,
+    /// as it vouches for its pin.
+    ///
+    /// Returns `None` where they are no fold of the pinned commons.
+    pub fn from_kept(bytes: &[u8], pin: &Pin) -> Option<Self> {
+        let kept: Self = serde_json::from_slice(bytes).ok()?;
+        (kept.first_root == pin.root_sha256 && kept.size > 0).then_some(kept)
     }
 
     /// Applies the next leaf, or changes nothing.
@@ -92,6 +114,7 @@ impl Commons {
         let applied = if envelope.payload_type == ROOT_PAYLOAD_TYPE {
             let next = self.root.verify_next(&envelope)?;
             let version = next.version;
+            take_roles(&mut self.roles, &roles::of_root(&next), Step::Root, "the root")?;
             self.root = next;
             Applied::Root { version }
         } else {
@@ -123,18 +146,34 @@ impl Commons {
         demand_place(&statement.predicate, &self.origin(), self.size, basis_root)?;
         match statement.predicate {
             Predicate::Publisher(record) => {
-                let owners =
-                    self.publishers.get(&record.id).and_then(|records| records.last()).map(|r| &r.owners);
-                self.demand_record_signatures(envelope, owners, record.id.as_str())?;
+                let before = self.publisher(&record.id);
+                let reserved = before.and_then(|before| match () {
+                    _ if roles::needs_registrars(before.status, record.status) => Some("status"),
+                    _ if before.kind != record.kind => Some("kind"),
+                    _ => None,
+                });
+                let owners = before.map(|before| &before.owners);
+                self.demand_record_signatures(envelope, owners, reserved, record.id.as_str())?;
                 self.check_publisher(&record)?;
+                let keys = roles::of_publisher(&record);
+                take_roles(&mut self.roles, &keys, Step::Record, record.id.as_str())?;
                 let id = record.id.clone();
                 self.publishers.entry(id.clone()).or_default().push(*record);
                 Ok(Applied::Publisher(id))
             }
             Predicate::Registry(record) => {
-                let owners = self.registries.get(&record.id).map(|r| &r.owners);
-                self.demand_record_signatures(envelope, owners, record.id.as_str())?;
+                let before = self.registry(&record.id);
+                let reserved = before.and_then(|before| match () {
+                    _ if roles::needs_registrars(before.status, record.status) => Some("status"),
+                    // One vote each: an operator is not to become two.
+                    _ if before.operator != record.operator => Some("operator"),
+                    _ => None,
+                });
+                let owners = before.map(|before| &before.owners);
+                self.demand_record_signatures(envelope, owners, reserved, record.id.as_str())?;
                 self.check_registry(&record)?;
+                let keys = roles::of_registry(&record);
+                take_roles(&mut self.roles, &keys, Step::Record, record.id.as_str())?;
                 let id = record.id.clone();
                 self.registries.insert(id.clone(), *record);
                 Ok(Applied::Registry(id))
@@ -146,11 +185,14 @@ impl Commons {
         }
     }
 
-    /// Admission and rescue by the registrars' threshold; any later change by the owners' of the record before.
+    /// Admission, suspension and rescue by the registrars' threshold; any later change by the owners' of the record before.
+    ///
+    /// - `reserved`: what changes that is the registrars' alone to decide.
     fn demand_record_signatures(
         &self,
         envelope: &Envelope,
         owners: Option<&KeySet>,
+        reserved: Option<&str>,
         id: &str,
     ) -> Result<(), Refused> {
         let registrars = &self.root.registrars;
@@ -162,8 +204,18 @@ impl Commons {
         let by_owners = owners.is_some_and(|owners| {
             Role { keys: owners.keys.clone(), threshold: owners.threshold }.is_met_by(&signers)
         });
-        if by_owners || registrars.is_met_by(&signers) {
+        if registrars.is_met_by(&signers) || (by_owners && reserved.is_none()) {
             return Ok(());
+        }
+        if let (true, Some(what)) = (by_owners, reserved) {
+            return Err(Refused::new(
+                Step::Signature,
+                format!(
+                    "the record of {id} changes its {what}, which {} of {} registrars must sign",
+                    registrars.threshold,
+                    registrars.keys.len()
+                ),
+            ));
         }
         let who = match owners {
             Some(owners) => format!(
@@ -191,10 +243,6 @@ impl Commons {
                 .map_err(|err| Refused::caused(Step::Record, format!("record of {}", record.id), err))?;
             if !distinct.insert(key.key) {
                 return refuse(format!("key {} stands twice", key.key));
-            }
-            // One key, one role: an owner's key stays offline.
-            if record.owners.keys.contains(&key.key) || self.is_root_key(&key.key) {
-                return refuse(format!("key {} has another role already", key.key));
             }
             if key.bricks.as_ref().is_some_and(|patterns| patterns.len() > publisher::MAX_PATTERNS) {
                 return refuse(format!("more than {} brick patterns", publisher::MAX_PATTERNS));
@@ -265,10 +313,6 @@ impl Commons {
             checked_key(key).map_err(|err| Refused::caused(Step::Record, format!("record of {id}"), err))?;
         }
         Ok(())
-    }
-
-    fn is_root_key(&self, key: &PublicKey) -> bool {
-        self.root.stewards.keys.contains(key) || self.root.registrars.keys.contains(key)
     }
 
     /// The commons log's origin.
@@ -364,6 +408,18 @@ impl Commons {
         }
         Ok(HeadRules::new(log, witnesses, self.root.terms.quorum_at_least as usize))
     }
+}
+
+/// One key, one role: an owner's key stays offline, a log's key says nothing else.
+fn take_roles(
+    roles: &mut Roles,
+    keys: &[(PublicKey, roles::KeyRole)],
+    step: Step,
+    of: &str,
+) -> Result<(), Refused> {
+    roles.take(keys).map_err(|(key, held)| {
+        Refused::new(step, format!("record of {of}: key {key} has another role already, it is a {held} key"))
+    })
 }
 
 /// The key of a publisher's log.

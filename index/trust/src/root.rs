@@ -24,7 +24,7 @@ pub const DEFAULT_WARN_AGE_S: u64 = 24 * 60 * 60;
 pub const DEFAULT_REFUSE_AGE_S: u64 = 14 * 24 * 60 * 60;
 
 /// One version of the root, well-formed; whether it counts is for [`Root::verify_first`] and [`Root::verify_next`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Root {
     /// Counted from 1.
     pub version: u64,
@@ -41,7 +41,7 @@ pub struct Root {
 }
 
 /// Who may sign for a role.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Role {
     /// The keys, each once.
     pub keys: Vec<PublicKey>,

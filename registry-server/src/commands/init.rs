@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use brick_schemas::introduction::{INTRODUCTION_FILE, Introduction};
 use brick_schemas::registry_config::DEFAULT_LISTEN;
 use brick_schemas::url::RegistryUrl;
 use brick_schemas::{Digest, Origin, PublisherName};
@@ -17,7 +18,7 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 use super::failure::Failure;
 use crate::registry::witness_name;
 
-/// Make a registry's folder: two keys and `registry.toml`
+/// Make a registry's folder: two keys, `registry.toml` and `introduction.json`
 ///
 /// The keys are OpenSSH files of mode 0600 without a passphrase: the registry signs heads by itself, day and night. Keep
 /// the folder on a disk that only the registry's own user can read, and a copy of the keys somewhere safe: whoever has
@@ -70,7 +71,10 @@ pub(super) fn run(args: &InitArgs) -> Result<(), Failure> {
     }
     let config = dir.join("registry.toml");
     write_new(&config, set_up(args).as_bytes(), 0o644)?;
-    print!("{}", told(args, &config, &log_key, &witness_key));
+    let introduction = introduction(args, &log_key, &witness_key);
+    let introduced = dir.join(INTRODUCTION_FILE);
+    write_new(&introduced, introduction.to_text().as_bytes(), 0o644)?;
+    print!("{}", told(args, &config, &introduced, &introduction, &log_key));
     Ok(())
 }
 
@@ -155,18 +159,39 @@ fn set_up(args: &InitArgs) -> String {
     document.to_string()
 }
 
-/// What is printed: the public keys, and the steps that are left.
-fn told(args: &InitArgs, config: &Path, log_key: &SigningKey, witness_key: &SigningKey) -> String {
+/// What the registrars of the commons will want to know of it.
+fn introduction(args: &InitArgs, log_key: &SigningKey, witness_key: &SigningKey) -> Introduction {
     let witness = Vkey::of(witness_name(&args.id), Algorithm::CosignatureV1, witness_key);
-    let (id, operator, url, log) = (&args.id, &args.operator, &args.url, log_key.public());
-    let config = config.display();
+    Introduction::new(
+        args.id.clone(),
+        args.operator.clone(),
+        log_key.public(),
+        witness.to_string(),
+        vec![args.url.clone()],
+    )
+}
+
+/// What is printed: the public keys, and the steps that are left.
+fn told(
+    args: &InitArgs,
+    config: &Path,
+    introduced: &Path,
+    introduction: &Introduction,
+    log_key: &SigningKey,
+) -> String {
+    let Introduction { log_key: log, witness, .. } = introduction;
+    let (config, introduced, fingerprint) =
+        (config.display(), introduced.display(), introduction.fingerprint());
     let mut text = format!(
         "made        {config}\n\
+         made        {introduced}\n\
          log key     {log}\n\
-         witness     {witness}\n"
+         witness     {witness}\n\
+         fingerprint {fingerprint}\n"
     );
     let admit = format!(
-        "brick commons admit registry {id} --operator {operator} --log-key {log} --witness '{witness}' --url {url}"
+        "send {introduced} and your owner's public key to the registrars, and tell them the fingerprint yourself:\n\
+         \x20 brick commons admit registry --from {INTRODUCTION_FILE} --owner KEY"
     );
     match &args.commons {
         Some(domain) => {
@@ -182,7 +207,7 @@ fn told(args: &InitArgs, config: &Path, log_key: &SigningKey, witness_key: &Sign
                  \x20 brickyard found --config {config} root.json\n\
                  \x20 brickyard serve --config {config}\n\
                  and have the registry admitted by the registrars:\n\
-                 \x20 {admit}\n"
+                 {admit}\n"
             ));
         }
         None => {
@@ -195,8 +220,8 @@ fn told(args: &InitArgs, config: &Path, log_key: &SigningKey, witness_key: &Sign
             };
             text.push_str(&format!(
                 "\n\
-                 next: have the registry admitted by the registrars of the commons,\n\
-                 \x20 {admit}\n\
+                 next: have the registry admitted by the registrars of the commons;\n\
+                 {admit}\n\
                  and start it; it follows the commons before it is admitted:\n\
                  \x20 {serve}\n"
             ));

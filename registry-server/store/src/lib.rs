@@ -51,7 +51,7 @@ pub use evidence::{Evidence, EvidenceError, MAX_EVIDENCE_BYTES, MAX_EVIDENCE_PER
 pub use fault::{Fault, ReadError};
 pub use log::{CreateLogError, Log, LogId};
 pub use meta::MAX_META_BYTES;
-pub use missing::{MAX_MISSING_PER_READ, MissingBlob};
+pub use missing::{BlobUse, MAX_MISSING_PER_READ, MissingBlob};
 pub use open::{MAX_READERS, OpenError, Store, StoreOptions};
 pub use search::{BrickRow, MAX_BRICKS_PER_READ};
 pub use served::ServeError;

@@ -27,6 +27,7 @@ async fn every_statement_searches_and_none_walks_a_table_or_a_whole_log() {
         search::BRICKS,
         search::BRICKS_OF_PUBLISHER,
         missing::MISSING,
+        missing::USES,
     ];
     for statement in reads.into_iter().chain(served::PRUNE) {
         let steps = plan(&store, statement).await;

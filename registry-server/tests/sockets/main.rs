@@ -1,8 +1,13 @@
 //! What does a running registry answer, seen from its sockets? Real servers on loopback, real git, a real database.
 
 mod files;
+mod git;
+mod hostile;
 mod http;
+mod late;
+mod lists;
 mod races;
 mod refusals;
+mod stopping;
 mod town;
 mod witness;

@@ -113,3 +113,44 @@ async fn eight_releases_at_once_all_find_a_place_of_their_own() {
     let batches = metrics.lines().find_map(|line| line.strip_prefix("brickyard_batches_total "));
     assert!(batches.is_some(), "{metrics}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_or_publishes_while_the_log_moves_is_answered() {
+    let town = Town::found().await;
+    town.release("parcel", "1.0.0").await;
+    let place = town.north.place(&town.body);
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let (is_over, town) = (&is_over, &town);
+    let paths = [
+        "/index/north.example/parcel.jsonl",
+        "/index/north.example/parcel.jsonl.proof",
+        "/logs/north.example/snapshot",
+        "/bricks/north.example/parcel/1.0.0/archive",
+        "/bricks/north.example/parcel/1.0.0/proof",
+        "/api/v1/search?q=parcel",
+        "/api/v1/status",
+        "/api/v1/publishers",
+    ];
+    let readers = paths.map(|path| async move {
+        while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+            let answer = town.north.get(path).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        }
+    });
+    let publishers = (0..CLIENTS).map(|client| {
+        let place = place.clone();
+        async move {
+            for number in 0..10 {
+                let draft = Draft::new(&place, "north.example/parcel", &format!("2.{client}.{number}"), "");
+                let answer = town.north.publish(&draft.signed(Key::Officer), &[&draft.archive]).await;
+                assert_eq!(answer.status, 200, "{}", answer.text());
+            }
+        }
+    });
+    let publishing = async {
+        futures_util::future::join_all(publishers).await;
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    tokio::join!(publishing, futures_util::future::join_all(readers));
+    assert_eq!(line_count(town, "parcel").await, 10 * CLIENTS + 1);
+}

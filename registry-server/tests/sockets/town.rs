@@ -82,6 +82,11 @@ impl Seat {
         &self.server.as_ref().expect("it runs").registry
     }
 
+    /// The registry's state, for another server of it.
+    pub fn registry_arc(&self) -> std::sync::Arc<Registry> {
+        self.server.as_ref().expect("it runs").registry.clone()
+    }
+
     pub fn at(&self) -> SocketAddr {
         self.server.as_ref().expect("it runs").address()
     }
@@ -99,10 +104,6 @@ impl Seat {
     /// The server, for whoever stops it while something else goes on.
     pub fn take(&mut self) -> Server {
         self.server.take().expect("it runs")
-    }
-
-    pub fn client(&self) -> brick_client::Client {
-        brick_client::Client::new(&format!("http://{}", self.at())).unwrap()
     }
 
     pub async fn get(&self, path: &str) -> Answer {

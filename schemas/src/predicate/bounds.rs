@@ -168,6 +168,19 @@ pub(super) fn check_subjects(kind: &'static str, subjects: &[Subject]) -> Result
     names.try_for_each(|name| Rules(kind).shown("subject", name, MAX_SUBJECT_CHARS))
 }
 
+/// Checks that the Statement is about what its predicate says, where the predicate says one thing: tools that know only
+/// in-toto go by the subject.
+pub(super) fn check_subject(predicate: &Predicate, subjects: &[Subject]) -> Result<(), StatementError> {
+    let about = match predicate {
+        Predicate::Release(release) => release.archive.sha256,
+        Predicate::Proposal(proposal) => proposal.archive.sha256,
+        Predicate::Attestation(attestation) => attestation.sha256,
+        _ => return Ok(()),
+    };
+    let is_it = matches!(subjects, [only] if only.digest.sha256 == about);
+    Rules(predicate.kind()).need("subject", is_it, "is not the one archive that the predicate names")
+}
+
 impl Release {
     /// Checks every bound and rule on the fields.
     ///

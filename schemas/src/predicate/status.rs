@@ -29,7 +29,7 @@ pub struct Status {
     /// What to use instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub use_instead: Option<UseInstead>,
-    /// The day from which it holds, `YYYY-MM-DD`; absent: at once.
+    /// A day for people, `YYYY-MM-DD`: the index, a function of the log alone, shows the status at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective: Option<String>,
     /// Why, in words.

@@ -314,8 +314,17 @@ fn subjects_are_counted_and_shown_ones_are_checked() {
         statement["subject"] = repeat(subject.clone(), count);
         assert!(matches!(parse(&statement), Err(StatementError::Subjects { found }) if found == count));
     }
-    statement["subject"] = repeat(subject.clone(), MAX_SUBJECTS);
-    parse(&statement).unwrap();
+    let mut many = good("status");
+    many["subject"] = repeat(subject.clone(), MAX_SUBJECTS);
+    parse(&many).unwrap();
+    for kind in ["release", "proposal", "attestation"] {
+        for subject in [json!([{ "digest": { "sha256": OTHER } }]), repeat(subject.clone(), 2)] {
+            let mut statement = good(kind);
+            statement["subject"] = subject;
+            let error = parse(&statement).unwrap_err();
+            assert!(matches!(error, StatementError::Field { field: "subject", .. }), "{kind}: {error}");
+        }
+    }
     statement["subject"] = json!([{ "name": "a\u{202e}b", "digest": { "sha256": DIGEST } }]);
     assert!(matches!(parse(&statement), Err(StatementError::Field { field: "subject", .. })));
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use brick_schemas::introduction::{INTRODUCTION_FILE, Introduction, MAX_INTRODUCTION_BYTES};
 use brick_schemas::predicate::publisher::{MAX_PATTERNS, PublisherKey};
 use brick_schemas::predicate::{
     Place, Predicate, Publisher, PublisherKind, PublisherStatus, Registry, Right, STATEMENT_PAYLOAD_TYPE,
@@ -74,20 +75,24 @@ struct PublisherArgs {
 /// An organisation that runs a registry
 #[derive(clap::Args)]
 struct RegistryArgs {
-    /// The registry's domain
-    id: PublisherName,
+    /// The registry's domain; with `--from` it must be the one in that file
+    #[arg(required_unless_present = "from")]
+    id: Option<PublisherName>,
+    /// The `introduction.json` that `brickyard init` made on that registry, in place of the options below
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["operator", "url", "log_key", "witness"])]
+    from: Option<PathBuf>,
     /// Who runs it; registries of one operator have one vote together
-    #[arg(long, value_name = "DOMAIN")]
-    operator: PublisherName,
+    #[arg(long, value_name = "DOMAIN", required_unless_present = "from")]
+    operator: Option<PublisherName>,
     /// Where it answers; give one for each address, the preferred first
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "from")]
     url: Vec<String>,
     /// The key that signs the logs it hosts, as `brickyard init` prints it
-    #[arg(long, value_name = "KEY|VKEY")]
-    log_key: String,
+    #[arg(long, value_name = "KEY|VKEY", required_unless_present = "from")]
+    log_key: Option<String>,
     /// Its witness key, as `brickyard init` prints it
-    #[arg(long, value_name = "VKEY")]
-    witness: String,
+    #[arg(long, value_name = "VKEY", required_unless_present = "from")]
+    witness: Option<String>,
     #[command(flatten)]
     owners: OwnerArgs,
 }
@@ -142,7 +147,7 @@ pub(super) fn run(ctx: &Context, args: &AdmitArgs) -> Result<(), Failure> {
         }
         Who::Registry(args) => {
             let record = registry(ctx, args, place)?;
-            (args.id.clone(), Predicate::Registry(Box::new(record)), &args.owners)
+            (record.id.clone(), Predicate::Registry(Box::new(record)), &args.owners)
         }
     };
     // The subject is the record's own identity: its log or witness key.
@@ -165,6 +170,11 @@ pub(super) fn run(ctx: &Context, args: &AdmitArgs) -> Result<(), Failure> {
     let deciders = drafts::deciders(ctx, &said);
     let description = drafts::describe(&draft, &said, deciders.as_deref(), &drafts::key_names(ctx));
     ctx.talk_block(&description.lines().join("\n"));
+    if matches!(args.who, Who::Registry(_)) {
+        ctx.note(format_args!(
+            "before anybody signs, ask the registry's operator for its fingerprint, by voice or on paper, and compare"
+        ));
+    }
     ctx.note(format_args!(
         "next, {} of {} registrars run `brick commons sign {1}`, then somebody runs `brick commons submit {1}`",
         registrars.threshold,
@@ -251,30 +261,58 @@ fn publisher_key(ctx: &Context, args: &PublisherArgs, text: &str) -> Result<Publ
 }
 
 fn registry(ctx: &Context, args: &RegistryArgs, place: Place) -> Result<Registry, Failure> {
-    let log_key = match Vkey::parse(&args.log_key) {
-        Ok(vkey) => brick_schemas::PublicKey::from(vkey.key().to_bytes()),
-        Err(_) => keys::public_key(ctx, &args.log_key)?,
+    let introduced = match &args.from {
+        Some(file) => Some(read_introduction(ctx, file)?),
+        None => None,
+    };
+    let (id, operator, log_key, witness, urls) = match (introduced, args) {
+        (Some(said), _) => {
+            if args.id.as_ref().is_some_and(|id| *id != said.registry) {
+                return Err(Failure::usage(format!("the file introduces {}", said.registry))
+                    .help("ask for the file of the registry that you mean, or leave out the name"));
+            }
+            let urls = said.urls.iter().map(ToString::to_string).collect();
+            (said.registry, said.operator, said.log_key, said.witness, urls)
+        }
+        (
+            None,
+            RegistryArgs {
+                id: Some(id),
+                operator: Some(operator),
+                log_key: Some(log_key),
+                witness: Some(witness),
+                ..
+            },
+        ) => {
+            let log_key = match Vkey::parse(log_key) {
+                Ok(vkey) => brick_schemas::PublicKey::from(vkey.key().to_bytes()),
+                Err(_) => keys::public_key(ctx, log_key)?,
+            };
+            (id.clone(), operator.clone(), log_key, witness.clone(), args.url.clone())
+        }
+        _ => return Err(Failure::usage("a registry's name, operator and keys are needed, or `--from FILE`")),
     };
     let unfit = || {
-        Failure::usage(format!("`{}` is no witness key", args.witness))
+        Failure::usage(format!("`{witness}` is no witness key"))
             .help("copy the witness line that `brickyard init` prints on that registry")
     };
-    let witness = Vkey::parse(&args.witness).map_err(|err| unfit().because(&err))?;
-    if witness.algorithm() != Algorithm::CosignatureV1 {
+    let vkey = Vkey::parse(&witness).map_err(|err| unfit().because(&err))?;
+    if vkey.algorithm() != Algorithm::CosignatureV1 {
         return Err(unfit().reason("it is a log's key, not one for cosignatures"));
     }
-    for url in &args.url {
+    for url in &urls {
         crate::session::new_client(ctx, url)?;
     }
-    Ok(Registry {
-        place,
-        id: args.id.clone(),
-        operator: args.operator.clone(),
-        log_key,
-        witness: args.witness.clone(),
-        urls: args.url.clone(),
-        owners: owners(ctx, &args.owners)?,
-        status: PublisherStatus::Active,
+    let owners = owners(ctx, &args.owners)?;
+    Ok(Registry { place, id, operator, log_key, witness, urls, owners, status: PublisherStatus::Active })
+}
+
+fn read_introduction(ctx: &Context, file: &std::path::Path) -> Result<Introduction, Failure> {
+    let bytes = files::read(&ctx.path(file), MAX_INTRODUCTION_BYTES as u64)?;
+    Introduction::parse(&bytes).map_err(|err| {
+        Failure::yours(format!("`{}` introduces no registry", file.display())).because(&err).help(format!(
+            "ask its operator for the `{INTRODUCTION_FILE}` beside `registry.toml`, or give the options in its place"
+        ))
     })
 }
 

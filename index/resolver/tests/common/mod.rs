@@ -12,6 +12,8 @@
 
 #![allow(dead_code)]
 
+pub mod graph;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use brick_resolver::{Preference, Problem, Resolution, Universe, Unresolved, resolve};
@@ -101,7 +103,7 @@ pub fn release(brick: FullName, version: Version, deps: Vec<Dependency>) -> Inde
     }
 }
 
-fn dependency(text: &str) -> Dependency {
+pub fn dependency(text: &str) -> Dependency {
     let mut words = text.split_whitespace();
     let first = words.next().expect("a name");
     let optional = first.starts_with('?');

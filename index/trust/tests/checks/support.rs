@@ -101,7 +101,11 @@ impl Log {
 
 /// A leaf: the Statement of `predicate` in an envelope that `signers` signed.
 pub fn entry(predicate: Predicate, signers: &[u8]) -> Vec<u8> {
-    let statement = Statement::new(vec![("x".into(), Digest::of(b"x"))], predicate);
+    let subject = match &predicate {
+        Predicate::Release(release) => release.archive.sha256,
+        _ => Digest::of(b"x"),
+    };
+    let statement = Statement::new(vec![("x".into(), subject)], predicate);
     envelope(STATEMENT_PAYLOAD_TYPE, statement.to_bytes(), signers)
 }
 

@@ -1,7 +1,7 @@
 //! Is a blob kept whole under its digest, or not at all?
 
 use brick_schemas::Digest;
-use brick_store::{BlobError, MissingBlob};
+use brick_store::{BlobError, BlobUse, MissingBlob};
 use tokio::io::AsyncReadExt as _;
 
 use crate::fixture::{blob, empty, hosted_log, names_in, open, put_blob, step};
@@ -148,7 +148,11 @@ async fn missing_blobs_are_those_that_entries_name_and_that_are_not_here() {
     expected.sort();
     assert_eq!(missing.iter().map(|blob| blob.sha256).collect::<Vec<_>>(), expected);
     let one = missing.iter().find(|blob| blob.sha256 == Digest::of(b"one")).unwrap();
-    assert_eq!(*one, MissingBlob { sha256: Digest::of(b"one"), bytes: 1_000, log, entry: 5 });
+    assert_eq!(*one, MissingBlob { sha256: Digest::of(b"one"), bytes: 1_000 });
+    let uses = store.blob_uses(&Digest::of(b"one"), 10).await.unwrap();
+    assert_eq!(uses, [BlobUse { log, entry: 1 }, BlobUse { log, entry: 5 }], "whoever names it is known");
+    assert_eq!(store.blob_uses(&Digest::of(b"one"), 1).await.unwrap(), uses[..1]);
+    assert_eq!(store.blob_uses(&Digest::of(b"nobody's"), 10).await.unwrap(), []);
 
     let mut walked = Vec::new();
     while let Some(next) = store.missing_blobs(walked.last(), 1).await.unwrap().pop() {
@@ -162,4 +166,26 @@ async fn missing_blobs_are_those_that_entries_name_and_that_are_not_here() {
     after.push(Digest::of(b"two"));
     after.sort();
     assert_eq!(after, expected, "a blob that came since is not named again");
+}
+
+#[tokio::test]
+async fn a_blob_whose_file_is_lost_is_wanted_again_once_somebody_notices() {
+    let (_dir, store) = empty().await;
+    let log = hosted_log(&store, "a.example").await.id;
+    let digest = put_blob(&store, b"good bytes").await;
+    let strange = put_blob(&store, b"named by nobody").await;
+    let mut naming = step(log, 0, 2);
+    naming.blobs.push(blob(b"good bytes", 0));
+    store.commit(&[naming]).await.unwrap();
+    assert!(!store.note_if_lost(&digest).await.unwrap(), "it is here");
+
+    for lost in [digest, strange] {
+        std::fs::remove_file(store.blob_path(&lost)).unwrap();
+    }
+    assert!(!store.note_if_lost(&strange).await.unwrap(), "nobody names it");
+    assert!(!store.note_if_lost(&Digest::of(b"never here")).await.unwrap());
+    assert_eq!(store.missing_blobs(None, 10).await.unwrap(), [], "nobody has noticed yet");
+    assert!(store.note_if_lost(&digest).await.unwrap());
+    assert!(!store.note_if_lost(&digest).await.unwrap(), "that is known now");
+    assert_eq!(store.missing_blobs(None, 10).await.unwrap()[0].sha256, digest);
 }
