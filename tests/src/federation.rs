@@ -18,7 +18,7 @@ use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::note::{Algorithm, KeyName, Vkey};
 use brick_trust::envelope::Signer as _;
 use brick_trust::root::{DEFAULT_REFUSE_AGE_S, DEFAULT_WARN_AGE_S, Role, TERMS_VERSION, Terms};
-use brick_trust::{Envelope, Root};
+use brick_trust::{Envelope, Pin, Root};
 use brickyard::registry::witness_name;
 use ed25519_dalek::SigningKey;
 
@@ -104,6 +104,11 @@ impl Federation {
     /// A registry's address.
     pub fn url(&self, seat: usize) -> String {
         format!("http://{}", self.seats[seat].address)
+    }
+
+    /// The commons' first root, to be pinned.
+    pub fn pin(&self) -> Pin {
+        Pin { root_sha256: self.root_sha256 }
     }
 
     /// A registry's socket.

@@ -8,6 +8,7 @@ use crate::trouble::Trouble;
 use crate::wrk::Answered;
 use crate::yard::Yard;
 
+mod follow;
 mod git;
 mod growth;
 mod large;
@@ -16,6 +17,7 @@ mod mirror;
 mod publish;
 mod read;
 mod start;
+mod verify;
 mod versions;
 
 /// One part, measured on its own.
@@ -29,7 +31,7 @@ pub struct Part {
 }
 
 /// All parts, in the order in which they run.
-pub const PARTS: [Part; 8] = [
+pub const PARTS: [Part; 9] = [
     Part { name: "read", about: "GETs beside nginx with the same bytes", run: read::run },
     Part {
         name: "publish",
@@ -44,6 +46,7 @@ pub const PARTS: [Part; 8] = [
     Part { name: "versions", about: "a brick of 1,000 versions beside bricks of 10", run: versions::run },
     Part { name: "memory", about: "memory with many releases, after load", run: memory::run },
     Part { name: "start", about: "the first answer after a start with many releases", run: start::run },
+    Part { name: "verify", about: "entries verified in bulk beside bare signatures", run: verify::run },
     Part { name: "git", about: "clone and fetch beside a repository that git made", run: git::run },
     Part { name: "mirror", about: "a full verified mirror beside git clone and git fsck", run: mirror::run },
 ];

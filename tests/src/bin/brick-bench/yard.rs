@@ -153,12 +153,23 @@ impl Yard {
         })
     }
 
-    fn place(&self) -> Result<Place, Trouble> {
-        let log = LogPath::Publisher(self.publisher.clone());
+    /// How many leaves a log of the registry has.
+    ///
+    /// # Errors
+    /// [`Trouble::Failed`] when its head cannot be had.
+    pub fn size_of(&self, log: &LogPath) -> Result<u64, Trouble> {
+        Ok(self.head(log)?.size)
+    }
+
+    fn head(&self, log: &LogPath) -> Result<Checkpoint, Trouble> {
         let client = self.federation.client(0);
-        let note = self.federation.block_on(client.checkpoint(&log));
-        let note = note.map_err(|err| Trouble::failed("the log's head", err))?;
-        let head = Checkpoint::parse(&note.text).map_err(|err| Trouble::failed("the log's head", err))?;
+        let note = self.federation.block_on(client.checkpoint(log));
+        let note = note.map_err(|err| Trouble::failed(format!("the head of {log}"), err))?;
+        Checkpoint::parse(&note.text).map_err(|err| Trouble::failed(format!("the head of {log}"), err))
+    }
+
+    fn place(&self) -> Result<Place, Trouble> {
+        let head = self.head(&LogPath::Publisher(self.publisher.clone()))?;
         let basis = Basis { size: head.size, root: Digest::from(*head.root.as_bytes()) };
         Ok(Place { log: Origin::of_publisher(&self.publisher), basis })
     }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use brick_schemas::{FullName, Version};
 use brick_tests::git::Git;
 
-use super::Bench;
 use super::git::{Took, rounds, timed};
 use super::large::content;
+use super::{Bench, follow};
 use crate::figure::{Bound, Figure};
 use crate::machine::{Watch, cpu_seconds};
 use crate::trouble::Trouble;
@@ -18,7 +18,10 @@ const LIMIT: Duration = Duration::from_secs(3_600);
 /// How often it is asked whether it is done.
 const STEP: Duration = Duration::from_millis(100);
 /// The registry that mirrors.
-const MIRROR: usize = 1;
+pub(super) const MIRROR: usize = 1;
+
+/// A release that a mirror is to show.
+pub(super) type Shown = (FullName, Version);
 
 pub(super) fn run(bench: &mut Bench) -> Result<Vec<Figure>, Trouble> {
     let releases = bench.releases;
@@ -32,6 +35,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<Vec<Figure>, Trouble> {
     let git = Git::at(room.path());
     let (mut ours, mut others) = (Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
+        yard.federation.stop(MIRROR);
         ours.push(mirror(&mut yard, &last)?);
         let to = room.path().join("clone");
         let _ = std::fs::remove_dir_all(&to);
@@ -44,32 +48,35 @@ pub(super) fn run(bench: &mut Bench) -> Result<Vec<Figure>, Trouble> {
     let must = |figure: Figure, pick| {
         figure.must(Bound::AtMost(0.5)).aim(Bound::AtMost(0.25)).measured(rounds(&ours, &others, pick))
     };
-    Ok(vec![
+    let mut figures = vec![
         must(Figure::wall(name("time"), "s", "clone + fsck"), |took| took.wall_s),
         must(Figure::own(name("CPU"), "s", "clone + fsck"), |took| took.cpu_s),
-    ])
+    ];
+    figures.extend(follow::run(&yard, &git, "clone", bench.rounds)?);
+    Ok(figures)
 }
 
 /// Lets the second registry begin with nothing, until it shows the last release.
-fn mirror(yard: &mut Yard, last: &(FullName, Version)) -> Result<Took, Trouble> {
+fn mirror(yard: &mut Yard, last: &Shown) -> Result<Took, Trouble> {
     let data = yard.federation.data(MIRROR);
     std::fs::remove_dir_all(&data).map_err(|err| Trouble::failed("the mirror's folder", err))?;
     let (watch, began) = (Watch::start(), Instant::now());
     yard.federation.start(MIRROR);
+    wait_for(yard, last)?;
+    let pid = yard.federation.pid(MIRROR).expect("it runs");
+    let wall_s = began.elapsed().as_secs_f64();
+    Ok(Took { wall_s, cpu_s: cpu_seconds(pid), mib: 0.0, foreign_cores: watch.foreign_cores() })
+}
+
+/// Waits until the mirror shows a release.
+pub(super) fn wait_for(yard: &Yard, last: &Shown) -> Result<(), Trouble> {
     let client = yard.federation.client(MIRROR);
+    let began = Instant::now();
     while !matches!(yard.federation.block_on(client.proof(&last.0, &last.1)), Ok(Some(_))) {
         if began.elapsed() > LIMIT {
             return Err(Trouble::failed("a mirror", format!("it took more than {} s", LIMIT.as_secs())));
         }
         std::thread::sleep(STEP);
     }
-    let pid = yard.federation.pid(MIRROR).expect("it runs");
-    let took = Took {
-        wall_s: began.elapsed().as_secs_f64(),
-        cpu_s: cpu_seconds(pid),
-        mib: 0.0,
-        foreign_cores: watch.foreign_cores(),
-    };
-    yard.federation.stop(MIRROR);
-    Ok(took)
+    Ok(())
 }
