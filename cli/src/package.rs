@@ -19,6 +19,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 pub use secrets::Secret;
+pub(crate) use select::VENDORED_MARKER;
 pub use select::{Chosen, choose};
 pub use unpack::{UnpackError, unpack};
 

@@ -166,7 +166,7 @@ pub async fn run(ctx: &Context, plan: &Plan) -> Result<Running, Failure> {
         say(
             ctx,
             "Declared",
-            &format!("{} with what they are made of", count(material.services.len(), "service")),
+            &format!("{}, each by what it is made of", count(material.services.len(), "service")),
             started,
         );
     }

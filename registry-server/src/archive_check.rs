@@ -12,8 +12,9 @@ use brick_trust::{Entry, Refused, Step};
 use tokio::sync::Semaphore;
 
 use crate::blocking::blocking;
+use crate::heads::ShownHead;
 use crate::problem::{Rejection, said};
-use crate::registry::{Registry, ShownHead, now};
+use crate::registry::{Registry, now};
 use crate::sync_status::kept_reason;
 
 /// Archives that are unpacked in memory at a time: each may take the bound on unpacked bytes.

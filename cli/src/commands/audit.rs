@@ -138,9 +138,9 @@ fn audit_lock(ctx: &Context) -> Result<(), Failure> {
         ctx.json("audit", &report)?;
     } else {
         ctx.say(format_args!(
-            "{releases} locked {}: index lines, proofs, archives and manifests hold; {heads} {} extend those in brick.lock",
+            "{releases} locked {}: index lines, proofs, archives and manifests hold; {heads} {} in brick.lock",
             plural(releases, "release"),
-            plural(heads, "head")
+            if heads == 1 { "head extends the one" } else { "heads extend those" }
         ))?;
         for Finding { name, version, status, use_instead } in &findings {
             let instead = use_instead.as_ref().map(|other| format!("; use {other}")).unwrap_or_default();

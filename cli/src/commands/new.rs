@@ -109,7 +109,7 @@ pub fn run_init(ctx: &Context, args: &InitArgs) -> Result<(), Failure> {
         None => name_of(&dir, &args.what)?,
         Some(text) => match text.parse::<FullName>() {
             Ok(name) => name,
-            Err(_) if !text.contains('/') => with_publisher(parse_name(text)?, &args.what)?,
+            Err(_) if !text.contains('/') => with_publisher(parse_name(text, "as the name")?, &args.what)?,
             Err(err) => {
                 return Err(Failure::usage(format!("`{text}` is no name for a brick"))
                     .because(&err)
@@ -147,14 +147,15 @@ fn begin(ctx: &Context, dir: &Path, name: FullName, what: &WhatArgs) -> Result<(
 
 fn name_of(dir: &Path, what: &WhatArgs) -> Result<FullName, Failure> {
     let folder = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    with_publisher(parse_name(folder)?, what)
+    with_publisher(parse_name(folder, "with `--name`")?, what)
 }
 
-fn parse_name(text: &str) -> Result<BrickName, Failure> {
+/// - `how`: it can be given.
+fn parse_name(text: &str, how: &str) -> Result<BrickName, Failure> {
     BrickName::parse(text).map_err(|err| {
         Failure::usage(format!("`{text}` is no name for a brick"))
             .because(&err)
-            .help(format!("try `{}`, or give `--name`", suggestion(text)))
+            .help(format!("give `{}` {how}, or another", suggestion(text)))
     })
 }
 

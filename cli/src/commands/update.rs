@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::session::project::Project;
-use crate::session::resolve::Unlock;
+use crate::session::resolve::{Unlock, plural};
 
 /// Resolve the requirements again and write brick.lock
 #[derive(clap::Args)]
@@ -58,6 +58,10 @@ pub fn run(ctx: &Context, args: &UpdateArgs) -> Result<(), Failure> {
         project.keep_lock(&answer.lock)?;
     }
     session.say_changes(old.as_ref(), &answer);
+    if old.as_ref().is_some_and(|old| old.bricks == answer.lock.bricks) {
+        let count = answer.lock.bricks.len();
+        ctx.status("Unchanged", format_args!("brick.lock, {count} {}", plural(count, "release")));
+    }
     if args.dry_run {
         ctx.note(format_args!("brick.lock was not written"));
     }

@@ -8,6 +8,9 @@ use ignore::{DirEntry, WalkBuilder};
 
 use super::PackageError;
 
+/// In every folder that `brick vendor` made.
+pub(crate) const VENDORED_MARKER: &str = ".vendored";
+
 /// A file that belongs to a brick.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Chosen {
@@ -22,8 +25,8 @@ pub struct Chosen {
 ///   what these patterns match.
 ///
 /// `.gitignore` files count in the folder, also where there is no git, and above it up to the top of the git repository that
-/// it lies in; the user's own git settings do not. Always in: `brick.toml`. Never in: `.git`, `brick.lock`, and folders below
-/// that hold a `brick.toml` of their own. Links are not followed.
+/// it lies in; the user's own git settings do not. Always in: `brick.toml`. Never in: `.git`, `brick.lock`, folders below that
+/// hold a `brick.toml` of their own, and those that `brick vendor` made. Links are not followed.
 ///
 /// # Errors
 /// [`PackageError`] names a pattern that is none, what cannot be listed, and the first chosen file that is not a plain
@@ -108,7 +111,8 @@ fn is_lockfile(entry: &DirEntry) -> bool {
 fn is_left_out(entry: &DirEntry) -> bool {
     let is_git = entry.file_name().eq_ignore_ascii_case(".git");
     // A submodule's or worktree's `.git` is a file; either way it is never part of a brick.
-    entry.depth() > 0 && (is_git || is_dir(entry) && entry.path().join(MANIFEST_PATH).is_file())
+    let holds = |name: &str| entry.path().join(name).is_file();
+    entry.depth() > 0 && (is_git || is_dir(entry) && (holds(MANIFEST_PATH) || holds(VENDORED_MARKER)))
 }
 
 /// The archive path of an entry that must be a plain file with a name that can be stored anywhere.

@@ -80,6 +80,9 @@ fn files_are_chosen_as_cargo_chooses_them() {
         "nested/a.md",
         ".git/config",
         "vendored/.git/config",
+        "bricks/.vendored",
+        "bricks/mid.example/address.tlog-proof",
+        "bricks/mid.example/address/brick.toml",
     ];
     let everything = [
         ".github/x.yml",
@@ -93,7 +96,7 @@ fn files_are_chosen_as_cargo_chooses_them() {
     ];
     for (what, extra, ignored, wanted) in [
         (
-            "neither hidden nor nested nor locks",
+            "neither hidden nor nested nor vendored nor locks",
             "",
             "",
             &["a.md", "brick.toml", "build/out.bin", "sub/a.md", "sub/b.txt"][..],

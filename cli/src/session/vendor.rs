@@ -25,11 +25,10 @@ use super::refusal::refused;
 use super::release::Checked;
 use crate::failure::Failure;
 use crate::files::{self, Access};
-use crate::package::unpack;
+use crate::package::{VENDORED_MARKER as MARKER, unpack};
 
 /// Where releases are vendored, beside the manifest.
 pub(crate) const VENDOR_DIR: &str = "bricks";
-const MARKER: &str = ".vendored";
 const MARKER_TEXT: &str = "Made by `brick vendor` from brick.lock, and replaced whole by it. Do not edit.\n";
 /// Of a vendor directory in the making.
 const NEW_PREFIX: &str = ".bricks-new-";

@@ -13,8 +13,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 
 const BRICKS: usize = 5_000;
 const RELEASES: usize = 10;
-/// Requirements of each release.
-const REQUIRES: usize = 3;
+/// Requirements of each release, at most; on average one, so that a root needs some hundreds of bricks and not all of them.
+const REQUIRES: usize = 2;
 /// Bricks that the root requires.
 const ROOTS: usize = 30;
 /// How far ahead a brick's requirements lie, so that there is no circle.
@@ -35,7 +35,11 @@ impl Dice {
 
 fn requirement(brick: usize, dice: &mut Dice) -> Dependency {
     // Of the lines 1 and 2, each of five releases.
-    let req = ["^1", "^1.2", "^2", ">=1&<3", "~2.1"][dice.below(5)];
+    let req = match dice.below(20) {
+        0 => "~2.1",
+        1..4 => ">=1&<3",
+        n => ["^1", "^1.2", "^2", "^2.3"][n % 4],
+    };
     dependency(&format!("b{brick} {req}"))
 }
 
@@ -45,7 +49,8 @@ fn made() -> World {
     let mut world = World::default();
     for brick in 0..BRICKS {
         let releases = (0..RELEASES).map(|n| {
-            let ahead = (0..REQUIRES).map(|_| brick + 1 + dice.below(REACH)).filter(|other| *other < BRICKS);
+            let count = dice.below(REQUIRES + 1);
+            let ahead = (0..count).map(|_| brick + 1 + dice.below(REACH)).filter(|other| *other < BRICKS);
             let others: std::collections::BTreeSet<usize> = ahead.collect();
             let deps = others.into_iter().map(|other| requirement(other, &mut dice)).collect();
             release(name(&format!("b{brick}")), version(&format!("{}.{}.0", 1 + n / 5, n % 5)), deps)

@@ -18,32 +18,38 @@ pub struct BrickRow {
     pub name: FullName,
     /// The log that releases it.
     pub log: LogId,
-    /// The size that this log is served at: what to read its index file as of.
+    /// The size that this log is served at, its whole size while it never was: what to read its index file as of.
     pub at_size: u64,
 }
 
 /// Parameters: prefix, first text after all that begin with it, publisher and brick to go on after, limit.
 /// Two ranges, each found by its own index; a brick in both comes once.
 pub(crate) const BRICKS: &str = "
-    SELECT l.publisher, b.brick, b.log, l.served_size FROM log AS l JOIN brick AS b ON b.log = l.id
-      WHERE l.publisher >= ?1 AND l.publisher < ?2 AND b.since <= l.served_size
+    SELECT l.publisher, b.brick, b.log, CASE l.served_size WHEN 0 THEN l.size ELSE l.served_size END
+      FROM log AS l JOIN brick AS b ON b.log = l.id
+      WHERE l.publisher >= ?1 AND l.publisher < ?2
+        AND b.since <= CASE l.served_size WHEN 0 THEN l.size ELSE l.served_size END
         AND (l.publisher, b.brick) > (?3, ?4)
     UNION
-    SELECT l.publisher, b.brick, b.log, l.served_size FROM brick AS b JOIN log AS l ON l.id = b.log
-      WHERE b.brick >= ?1 AND b.brick < ?2 AND l.publisher IS NOT NULL AND b.since <= l.served_size
+    SELECT l.publisher, b.brick, b.log, CASE l.served_size WHEN 0 THEN l.size ELSE l.served_size END
+      FROM brick AS b JOIN log AS l ON l.id = b.log
+      WHERE b.brick >= ?1 AND b.brick < ?2 AND l.publisher IS NOT NULL
+        AND b.since <= CASE l.served_size WHEN 0 THEN l.size ELSE l.served_size END
         AND (l.publisher, b.brick) > (?3, ?4)
     ORDER BY 1, 2, 3 LIMIT ?5";
 
 /// Parameters: publisher, prefix of the brick, first text after it, publisher and brick to go on after, limit.
 pub(crate) const BRICKS_OF_PUBLISHER: &str = "
-    SELECT l.publisher, b.brick, b.log, l.served_size FROM log AS l JOIN brick AS b ON b.log = l.id
-      WHERE l.publisher = ?1 AND b.brick >= ?2 AND b.brick < ?3 AND b.since <= l.served_size
+    SELECT l.publisher, b.brick, b.log, CASE l.served_size WHEN 0 THEN l.size ELSE l.served_size END
+      FROM log AS l JOIN brick AS b ON b.log = l.id
+      WHERE l.publisher = ?1 AND b.brick >= ?2 AND b.brick < ?3
+        AND b.since <= CASE l.served_size WHEN 0 THEN l.size ELSE l.served_size END
         AND (l.publisher, b.brick) > (?4, ?5)
     ORDER BY 1, 2, 3 LIMIT ?6";
 
 impl Store {
-    /// Bricks of all logs, each at the size its log is served at, by full name: those whose publisher or whose own name
-    /// begins with `prefix`; with a `/` in it, those whose full name does.
+    /// Bricks of all logs, each at the size its log is served at (at its whole size while it never was), by full name:
+    /// those whose publisher or whose own name begins with `prefix`; with a `/` in it, those whose full name does.
     ///
     /// - `after`: the last name of the page before.
     /// - `limit`: at most [`MAX_BRICKS_PER_READ`].
@@ -73,13 +79,13 @@ impl Store {
             .fetch_all(&self.inner.readers)
             .await?
             .into_iter()
-            .map(|(publisher, brick, log, served_size)| {
+            .map(|(publisher, brick, log, at_size)| {
                 let publisher = parsed_from_sql::<PublisherName>(&publisher, "a publisher's name")?;
                 let brick = parsed_from_sql::<BrickName>(&brick, "a brick's name")?;
                 Ok(BrickRow {
                     name: FullName { publisher, brick },
                     log: LogId(log),
-                    at_size: from_sql(served_size, "a log's served size")?,
+                    at_size: from_sql(at_size, "a log's served size")?,
                 })
             })
             .collect()

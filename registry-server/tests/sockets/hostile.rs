@@ -240,7 +240,8 @@ async fn connections_over_the_bound_are_told_to_come_back() {
     let mut patience = server.settings.patience;
     patience.header = Duration::from_secs(2);
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let serving = tokio::spawn(listening::serve(listener, routes::router(server), patience, BOUND, stopped));
+    let door = listening::Door::new(server.clone(), routes::router(server));
+    let serving = tokio::spawn(listening::serve(listener, door, patience, BOUND, stopped));
     let mut held = Vec::new();
     for _ in 0..BOUND {
         let mut stream = TcpStream::connect(at).await.unwrap();

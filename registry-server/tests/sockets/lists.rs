@@ -1,9 +1,10 @@
 //! What lists say of a brick whose releases have different standing.
 
-use brick_schemas::predicate::PublisherStatus;
+use brick_schemas::Origin;
 use brick_schemas::predicate::status::ReleaseStatus::{self, *};
+use brick_schemas::predicate::{Publisher, PublisherStatus};
 
-use crate::town::Town;
+use crate::town::{Draft, Key, SOUTH, Town, publisher, until, vkey};
 
 /// What the search shows of `parcel`: version and status.
 async fn shown(town: &Town, path: &str) -> Vec<(String, String)> {
@@ -86,4 +87,28 @@ async fn pages_follow_one_another_without_gap_or_repetition() {
     assert_eq!(publishers["publishers"][1]["brick_count"], 7);
     let active = serde_json::to_value(PublisherStatus::Active).unwrap();
     assert_eq!(publishers["publishers"][1]["status"], active);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_never_had_a_quorum_is_listed_as_it_is_served() {
+    let town = Town::found().await;
+    // A witness that does not run: from now on no head gets its quorum.
+    town.admit_registry(SOUTH, SOUTH, Key::SouthLog, Key::SouthWitness, "http://127.0.0.1:9").await;
+    let origin = Origin::of_publisher(&publisher("late.example"));
+    town.record(Publisher {
+        id: publisher("late.example"),
+        vkey: vkey(&origin, Key::NorthLog),
+        origin: origin.clone(),
+        ..town.body_record(0)
+    })
+    .await;
+    until("its log is open", || town.north.registry().head(&origin).is_some()).await;
+    let draft = Draft::new(&town.north.place(&origin), "late.example/parcel", "1.0.0", "");
+    let answer = town.north.publish(&draft.signed(Key::Officer), &[&draft.archive]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(town.north.get("/index/late.example/parcel.jsonl").await.status, 200);
+    for path in ["/api/v1/search?q=late.example/", "/api/v1/search?q=parcel", "/api/v1/bricks"] {
+        let found = town.north.get(path).await.json();
+        assert_eq!(found["bricks"][0]["name"], "late.example/parcel", "{path}: {found}");
+    }
 }

@@ -260,7 +260,8 @@ impl Town {
         self.admit(Predicate::Publisher(Box::new(record)), subject).await;
     }
 
-    async fn admit_registry(&self, id: &str, operator: &str, log: Key, witness: Key, url: &str) {
+    /// Logs a registry's record, whether it runs or not.
+    pub async fn admit_registry(&self, id: &str, operator: &str, log: Key, witness: Key, url: &str) {
         let name = brickyard::registry::witness_name(&publisher(id));
         let witness = Vkey::of(name, Algorithm::CosignatureV1, &witness.signing()).to_string();
         let subject = (id.to_owned(), Digest::of(witness.as_bytes()));

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use brick_schemas::PublicKey;
 use brick_schemas::predicate::{Publisher, PublisherStatus, Registry};
 use brick_tlog::note::Vkey;
+use serde::{Deserialize, Serialize};
 
 use super::witness_vkey;
 use crate::root::Root;
 
 /// What a key is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum KeyRole {
     Steward,
     Registrar,
@@ -70,7 +72,7 @@ pub(super) fn needs_registrars(before: PublisherStatus, after: PublisherStatus) 
 }
 
 /// Every key that any root or record has named, with its role: a key that was one thing never becomes another.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Roles(BTreeMap<PublicKey, KeyRole>);
 
 impl Roles {
