@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use brick_tests::process::{Room, Running};
@@ -17,7 +18,10 @@ pub mod nginx;
 /// Time that a server may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// A server of somebody else's that runs; dropping it kills it.
+/// Time that it may take to end.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// A server of somebody else's that runs; dropping it ends it.
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
@@ -45,6 +49,14 @@ impl Server {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Asked, not killed: nginx's worker outlives a master that is killed. What does not listen is killed then.
+        let _ = Command::new("kill").arg(self.process.pid().to_string()).status();
+        let _ = self.process.wait(STOP_LIMIT);
     }
 }
 
