@@ -1,6 +1,8 @@
 //! Does the house stand, seen from outside? What the tests of the whole repository share.
 
 pub mod corpus;
+#[cfg(unix)]
+pub mod federation;
 pub mod folder;
 pub mod git;
 pub mod process;

@@ -17,14 +17,15 @@ const POLL: Duration = Duration::from_millis(10);
 /// What programs still get of this process's environment: where programs and libraries are found.
 pub const KEPT_VARIABLES: [&str; 4] = ["PATH", "LD_LIBRARY_PATH", "SystemRoot", "TMPDIR"];
 
-/// The path of a program of this workspace, beside the test that asks: `brick` or `brickyard`.
+/// The path of a program of this workspace, beside the test or program that asks: `brick` or `brickyard`.
 ///
 /// # Panics
 /// When it has not been built; `./tests/run` and `cargo test --workspace` build it.
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
+    let asking = std::env::current_exe().expect("a program has a path");
     // target/<profile>/deps/<test>, and the programs one folder up.
-    let built = test.ancestors().nth(2).expect("a test lies in a build folder");
+    let beside = asking.parent().expect("a program lies in a build folder");
+    let built = if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside };
     let path = built.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         path.is_file(),

@@ -2,8 +2,6 @@
 //! FIWARE schemas as signed bricks, mirrored through git, resolved and used from a registry that is the home of none of
 //! them, by a person with an empty home and one pinned digest.
 
-mod whole_way_support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,8 +9,8 @@ use std::time::Duration;
 use brick_schemas::lockfile::LockedBrick;
 use brick_schemas::predicate::PublisherKind;
 use brick_schemas::{FullName, Lockfile, Manifest, PublisherName, Version};
+use brick_tests::federation::{Brick as _, Federation};
 use brick_tests::{corpus, process::Room};
-use whole_way_support::Federation;
 
 /// The registry that services are resolved from: it hosts the commons log and no brick.
 const ADOPTERS: usize = 0;
@@ -105,8 +103,6 @@ fn adopt(
     }
     found
 }
-
-use whole_way_support::Brick as _;
 
 #[test]
 fn real_specifications_go_the_whole_way() {

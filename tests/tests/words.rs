@@ -132,8 +132,8 @@ fn every_relative_link_of_a_page_leads_to_a_file() {
 
 #[test]
 fn programs_of_the_repository_can_be_run() {
-    let output =
-        Git::at(repository()).output(&["ls-files", "--stage", "tests/run", ".ci/run", "tests/fuzz/run"]);
+    let programs = ["tests/run", "tests/bench", ".ci/run", "tests/fuzz/run"];
+    let output = Git::at(repository()).output(&[&["ls-files", "--stage"], &programs[..]].concat());
     let listing = String::from_utf8_lossy(&output.stdout);
     for line in listing.lines() {
         assert!(line.starts_with("100755 "), "{line} is not executable");

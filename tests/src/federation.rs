@@ -1,6 +1,7 @@
-//! Three organisations at their keyboards: registries as processes, people as homes.
+//! How do organisations at their keyboards make a commons? Registries as processes, people as homes.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,28 +14,22 @@ use brick_schemas::predicate::{
     STATEMENT_PAYLOAD_TYPE, Statement,
 };
 use brick_schemas::{Digest, FullName, KeySet, Origin, PublisherName, Version};
-use brick_tests::process::{Ended, Room, Running, free_address};
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::note::{Algorithm, KeyName, Vkey};
 use brick_trust::envelope::Signer as _;
-use brick_trust::key::write_key_file;
 use brick_trust::root::{DEFAULT_REFUSE_AGE_S, DEFAULT_WARN_AGE_S, Role, TERMS_VERSION, Terms};
-use brick_trust::{Envelope, Root};
+use brick_trust::{Envelope, Pin, Root};
 use brickyard::registry::witness_name;
 use ed25519_dalek::SigningKey;
 
+use crate::process::{Ended, Room, Running};
+
+mod seat;
+
+use seat::{Seat, open_key, restrict};
+
 /// Time that anything in the federation may take.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// One organisation that runs a registry.
-struct Seat {
-    id: PublisherName,
-    address: SocketAddr,
-    log_key: SigningKey,
-    witness_key: SigningKey,
-    room: Room,
-    process: Option<Running>,
-}
 
 /// A commons of processes.
 pub struct Federation {
@@ -50,25 +45,26 @@ fn key() -> SigningKey {
     fresh_key().expect("randomness")
 }
 
-fn open_key(key: &SigningKey) -> String {
-    write_key_file(key, "test", None).expect("a key file").to_string()
-}
-
 impl Federation {
     /// Founds a commons and starts a registry of each name; the first hosts the commons log.
+    ///
+    /// # Panics
+    /// When a registry does not start or is not admitted: a test cannot go on.
     pub fn found(domain: &str, registries: &[&str]) -> Self {
+        Self::found_behind(domain, registries, &[])
+    }
+
+    /// The same, each registry's command line after the words of `wrapper`, such as `taskset -c 0`; it must become the
+    /// registry, not start it.
+    ///
+    /// # Panics
+    /// As [`found`](Self::found).
+    pub fn found_behind(domain: &str, registries: &[&str], wrapper: &[&str]) -> Self {
         let domain = PublisherName::parse(domain).expect("a domain");
         let origin = Origin::of_commons(&domain);
         let mut seats: Vec<Seat> = registries
             .iter()
-            .map(|id| Seat {
-                id: PublisherName::parse(id).expect("a name"),
-                address: free_address(),
-                log_key: key(),
-                witness_key: key(),
-                room: Room::new(),
-                process: None,
-            })
+            .map(|id| Seat::new(PublisherName::parse(id).expect("a name"), [key(), key()], wrapper))
             .collect();
         let stewards = [key(), key(), key()];
         let registrar = key();
@@ -110,7 +106,45 @@ impl Federation {
         format!("http://{}", self.seats[seat].address)
     }
 
-    fn client(&self, seat: usize) -> Client {
+    /// The commons' first root, to be pinned.
+    pub fn pin(&self) -> Pin {
+        Pin { root_sha256: self.root_sha256 }
+    }
+
+    /// A registry's socket.
+    pub fn address(&self, seat: usize) -> SocketAddr {
+        self.seats[seat].address
+    }
+
+    /// The number of a registry's process, while it runs.
+    pub fn pid(&self, seat: usize) -> Option<u32> {
+        self.seats[seat].process.as_ref().map(Running::pid)
+    }
+
+    /// The folder that a registry keeps its state in.
+    pub fn data(&self, seat: usize) -> PathBuf {
+        self.seats[seat].room.work().join("data")
+    }
+
+    /// The key that registry `seat` signs the log of `origin` with.
+    ///
+    /// # Panics
+    /// Never: an origin is a key name.
+    pub fn log_vkey(&self, seat: usize, origin: &Origin) -> Vkey {
+        let name = KeyName::new(origin.as_str()).expect("an origin is a key name");
+        Vkey::of(name, Algorithm::Ed25519, &self.seats[seat].log_key)
+    }
+
+    /// Runs a question to its answer.
+    pub fn block_on<F: Future>(&self, question: F) -> F::Output {
+        self.runtime.block_on(question)
+    }
+
+    /// Asks a registry.
+    ///
+    /// # Panics
+    /// Never: its address is one.
+    pub fn client(&self, seat: usize) -> Client {
         Client::new(&self.url(seat)).expect("an address")
     }
 
@@ -152,18 +186,35 @@ impl Federation {
     }
 
     /// Admits a publisher whose log registry `home` hosts, and gives it a home with its key and the pinned root.
+    ///
+    /// # Panics
+    /// When it is not admitted.
     pub fn admit(&mut self, id: &str, kind: PublisherKind, home: usize) {
+        let officer = self.admit_officer(id, kind, home);
+        let room = self.pinned_room(home);
+        let keys = room.home().join(".brick/keys");
+        std::fs::create_dir_all(&keys).expect("a folder");
+        std::fs::write(keys.join("officer"), open_key(&officer)).expect("a key file");
+        restrict(&keys.join("officer"));
+        self.publishers.insert(id.to_owned(), (room, home));
+    }
+
+    /// Admits a publisher whose log registry `home` hosts; returns the key that may publish and yank in its name, once
+    /// its log is open.
+    ///
+    /// # Panics
+    /// When it is not admitted.
+    pub fn admit_officer(&self, id: &str, kind: PublisherKind, home: usize) -> SigningKey {
         let publisher = PublisherName::parse(id).expect("a name");
         let origin = Origin::of_publisher(&publisher);
         let officer = key();
-        let log_key = KeyName::new(origin.as_str()).expect("an origin is a key name");
         let record = Publisher {
             place: self.place(),
             id: publisher.clone(),
             kind,
             title: None,
+            vkey: self.log_vkey(home, &origin).to_string(),
             origin,
-            vkey: Vkey::of(log_key, Algorithm::Ed25519, &self.seats[home].log_key).to_string(),
             home: self.seats[home].id.clone(),
             owners: KeySet { keys: vec![key().public()], threshold: 1 },
             keys: vec![PublisherKey {
@@ -182,15 +233,13 @@ impl Federation {
             assert!(Instant::now() < deadline, "{id}'s home opens its log\n{}", self.seats[home].said());
             std::thread::sleep(Duration::from_millis(100));
         }
-        let room = self.pinned_room(home);
-        let keys = room.home().join(".brick/keys");
-        std::fs::create_dir_all(&keys).expect("a folder");
-        std::fs::write(keys.join("officer"), open_key(&officer)).expect("a key file");
-        restrict(&keys.join("officer"));
-        self.publishers.insert(id.to_owned(), (room, home));
+        officer
     }
 
     /// A person with an empty home who has pinned the root, and nothing else.
+    ///
+    /// # Panics
+    /// When the root cannot be pinned.
     pub fn pinned_room(&self, registry: usize) -> Room {
         let room = Room::new();
         let (url, root) = (self.url(registry), self.root_sha256.to_string());
@@ -207,6 +256,9 @@ impl Federation {
     }
 
     /// Publishes folders in order with the ordinary command.
+    ///
+    /// # Panics
+    /// When one is not published, or nobody of that name was [admitted](Self::admit).
     pub fn publish(&self, publisher: &str, folders: &[PathBuf]) {
         let (room, home) = &self.publishers[publisher];
         for folder in folders {
@@ -215,6 +267,9 @@ impl Federation {
     }
 
     /// Waits until every registry that runs shows every release under a head with a quorum.
+    ///
+    /// # Panics
+    /// When `limit` passes before.
     pub fn wait_for_releases(&self, releases: &[(String, String)], limit: Duration) {
         let deadline = Instant::now() + limit;
         for (at, seat) in self.seats.iter().enumerate() {
@@ -239,48 +294,22 @@ impl Federation {
     }
 
     /// Stops a registry as an operator would.
+    ///
+    /// # Panics
+    /// When it does not stop.
     pub fn stop(&mut self, seat: usize) {
         if let Some(process) = self.seats[seat].process.take() {
             process.stop("TERM", LIMIT);
         }
     }
-}
 
-impl Seat {
-    fn configure(&self, root_sha256: &Digest, host: Option<&str>) {
-        let room = &self.room;
-        room.write("keys/log", open_key(&self.log_key));
-        room.write("keys/witness", open_key(&self.witness_key));
-        restrict(&room.work().join("keys/log"));
-        restrict(&room.work().join("keys/witness"));
-        let peers = host
-            .map_or_else(String::new, |url| format!("\n[[peer]]\nurl = \"{url}\"\ngit = \"{url}/git\"\n"));
-        room.write(
-            "registry.toml",
-            format!(
-                "config = 1\ndata = \"data\"\nlisten = \"{}\"\nurls = [\"http://{}\"]\nregistry = \"{id}\"\noperator = \"{id}\"\nroot-sha256 = \"{root_sha256}\"\nsync-interval-s = 1\n\n[keys]\nlog = \"keys/log\"\nwitness = \"keys/witness\"\n{peers}",
-                self.address, self.address, id = self.id
-            ),
-        );
+    /// Starts a registry that was stopped, on its old address.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start(&mut self, seat: usize) {
+        self.seats[seat].start();
     }
-
-    /// The end of what its process said.
-    fn said(&self) -> String {
-        let said = self.process.as_ref().map(Running::stderr).unwrap_or_default();
-        said.lines().rev().take(20).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
-    }
-
-    fn start(&mut self) {
-        let process = self.room.start("brickyard", &["serve", "--config", "registry.toml"]);
-        process.wait_for_line("listening", LIMIT);
-        self.process = Some(process);
-    }
-}
-
-/// Private keys are for their owner alone.
-fn restrict(path: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("permissions");
 }
 
 /// Runs `brick` in a folder, at a registry.
