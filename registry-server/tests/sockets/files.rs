@@ -25,11 +25,17 @@ async fn long_log() -> Town {
         at += 32;
         let sent = drafts.iter().map(|draft| async {
             let entry = draft.signed(Key::Officer);
-            town.north.publish(&entry, &[&draft.archive]).await
+            loop {
+                let answer = town.north.publish(&entry, &[&draft.archive]).await;
+                match answer.status {
+                    200 => break,
+                    // A machine with much else to do: sending it again is harmless.
+                    503 => assert!(answer.header("retry-after").is_some()),
+                    status => panic!("{status}: {}", answer.text()),
+                }
+            }
         });
-        for answer in futures_util::future::join_all(sent).await {
-            assert_eq!(answer.status, 200, "{}", answer.text());
-        }
+        futures_util::future::join_all(sent).await;
     }
     town
 }
