@@ -55,11 +55,11 @@ pub async fn blob_file(
             let mut whole = Vec::with_capacity(usize::try_from(bytes).unwrap_or_default());
             file.take(bytes).read_to_end(&mut whole).await.map_err(|err| unreadable(&err))?;
             if Digest::of(&whole) != *sha256 {
-                tracing::error!(%sha256, "a blob is damaged on this disk: it is not served");
-                return Err(Rejection::new(
-                    ProblemType::Internal,
-                    "the blob is damaged here; ask another registry",
-                ));
+                tracing::error!(%sha256, "a blob is damaged: it is set aside and asked of the peers again");
+                if let Err(err) = registry.store.set_aside_rotten(sha256).await {
+                    tracing::error!(%sha256, why = %said(&err), "it could not be set aside");
+                }
+                return Err(Rejection::not_found("sound copy of the blob here at present"));
             }
             keep(plain(content_type, IMMUTABLE, whole))
         }

@@ -1,7 +1,7 @@
 //! Which head do readers see? The newest that a quorum of witnesses has cosigned.
 
 use brick_schemas::{Origin, PublisherName};
-use brick_store::{CosignatureRow, LogId};
+use brick_store::{CosignatureRow, LogId, ServeError};
 use brick_tlog::note::{Note, SignatureLine};
 use brick_trust::{HeadRules, open_head};
 
@@ -22,6 +22,8 @@ pub struct ShownHead {
     pub hosted: bool,
     /// Leaves stored.
     pub size: u64,
+    /// Leaves under the newest head with a quorum; 0 while there is none.
+    pub served_size: u64,
     /// Leaves under the head that readers see: the newest with a quorum, or simply the newest while there is none.
     pub shown_size: u64,
     /// That head, with the cosignatures that are known.
@@ -32,36 +34,101 @@ pub struct ShownHead {
     pub superseded: Superseded,
 }
 
+impl ShownHead {
+    /// Takes from the head shown before what is further: two that were read at once may each know more of one side.
+    pub(crate) fn merge(&mut self, before: &Self) {
+        if before.size > self.size {
+            self.size = before.size;
+            self.newest.clone_from(&before.newest);
+        }
+        if before.served_size > self.served_size || (self.served_size == 0 && before.size >= self.size) {
+            self.served_size = before.served_size;
+            self.shown_size = before.shown_size;
+            self.shown.clone_from(&before.shown);
+        }
+    }
+}
+
+/// Which heads may have got a quorum since they were looked at last?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Candidates {
+    /// Any: the registry starts, or the records have changed.
+    All,
+    /// The one of this size: it was just cosigned.
+    One(u64),
+}
+
 impl Registry {
     /// Reads a log's heads and cosignatures again, moves what readers see forward, and notes it.
     ///
     /// # Errors
     /// [`RegistryError::Store`].
     pub async fn refresh_head(&self, origin: &Origin) -> Result<(), RegistryError> {
+        self.refresh(origin, Candidates::All).await
+    }
+
+    /// Notes that a hosted log was appended to, as its step was committed. What readers see moves on where the new head
+    /// needs no cosignatures; no older head can have got a quorum by it.
+    ///
+    /// - `note`: the new head, signed.
+    /// - `is_served`: whether the step made it the one that readers see.
+    ///
+    /// # Errors
+    /// As [`refresh_head`](Self::refresh_head).
+    pub(crate) async fn show_appended(
+        &self,
+        origin: &Origin,
+        size: u64,
+        note: &[u8],
+        is_served: bool,
+    ) -> Result<(), RegistryError> {
+        let Some(before) = self.head(origin) else { return self.refresh_head(origin).await };
+        let is_shown = is_served || before.served_size == 0;
+        self.put_head(
+            origin,
+            ShownHead {
+                id: before.id,
+                publisher: before.publisher.clone(),
+                hosted: before.hosted,
+                size,
+                served_size: if is_served { size } else { before.served_size },
+                shown_size: if is_shown { size } else { before.shown_size },
+                shown: if is_shown { note.to_vec() } else { before.shown.clone() },
+                newest: note.to_vec(),
+                superseded: Superseded::default(),
+            },
+        );
+        Ok(())
+    }
+
+    async fn refresh(&self, origin: &Origin, candidates: Candidates) -> Result<(), RegistryError> {
         let Some(log) = self.stored_log(origin).await? else { return Ok(()) };
         if log.size == 0 {
             return Ok(());
         }
         let rules = self.rules(log.publisher.as_ref()).ok();
         let newest = self.note_at(log.id, log.size).await?;
-        let mut shown_size = log.served_size;
-        let heads = self
-            .store
-            .checkpoints_after(log.id, log.served_size, MAX_HEADS_LOOKED_AT)
-            .await
-            .map_err(RegistryError::store)?;
-        for head in heads.iter().rev() {
-            let note = self.note_at(log.id, head.size).await?;
-            let quorum = rules.as_ref().is_some_and(|rules| has_quorum(&note, rules));
-            if quorum {
-                self.store.set_served(log.id, head.size).await.map_err(RegistryError::store)?;
-                shown_size = head.size;
+        let sizes = match candidates {
+            Candidates::One(size) => Vec::from_iter((size > log.served_size).then_some(size)),
+            Candidates::All => {
+                let heads = self.store.checkpoints_after(log.id, log.served_size, MAX_HEADS_LOOKED_AT).await;
+                heads.map_err(RegistryError::store)?.iter().rev().map(|head| head.size).collect()
+            }
+        };
+        let mut served_size = log.served_size;
+        for size in sizes {
+            let note = self.note_at(log.id, size).await?;
+            if rules.as_ref().is_some_and(|rules| has_quorum(&note, rules)) {
+                match self.store.set_served(log.id, size).await {
+                    Ok(_) => served_size = size,
+                    // Somebody showed readers a newer one meanwhile, and has noted it.
+                    Err(ServeError::NotASize { served_size, .. }) if served_size > size => return Ok(()),
+                    Err(err) => return Err(RegistryError::store(err)),
+                }
                 break;
             }
         }
-        if shown_size == 0 {
-            shown_size = log.size;
-        }
+        let shown_size = if served_size == 0 { log.size } else { served_size };
         let shown =
             if shown_size == log.size { newest.clone() } else { self.note_at(log.id, shown_size).await? };
         self.put_head(
@@ -71,6 +138,7 @@ impl Registry {
                 publisher: log.publisher,
                 hosted: log.hosted,
                 size: log.size,
+                served_size,
                 shown_size,
                 shown,
                 newest,
@@ -134,7 +202,7 @@ impl Registry {
         let count = rows.len();
         if count > 0 {
             self.store.put_cosignatures(log.id, size, &rows).await.map_err(RegistryError::store)?;
-            self.refresh_head(origin).await?;
+            self.refresh(origin, Candidates::One(size)).await?;
             self.mark_unprojected(origin);
         }
         Ok(count)
@@ -146,6 +214,6 @@ fn line_time(line: &SignatureLine) -> Option<u64> {
     line.signature.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
-fn has_quorum(note: &[u8], rules: &HeadRules) -> bool {
+pub(crate) fn has_quorum(note: &[u8], rules: &HeadRules) -> bool {
     open_head(note, rules).is_ok_and(|head| head.has_quorum(rules, now()))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use brick_store::{LogId, ReadError, Store};
+use brick_store::{LogId, ReadError, Store, TileRow};
 use brick_tlog::hash::Hash;
 use brick_tlog::tile::{hash_in_tile, tile_of};
 use brick_tlog::tree::{
@@ -41,6 +41,11 @@ impl<'a> Nodes<'a> {
     /// No tiles yet.
     pub fn new(store: &'a Store, log: LogId) -> Self {
         Self { store, log, tiles: HashMap::new() }
+    }
+
+    /// Puts tiles in that were written just now, so that they need not be read.
+    pub fn keep(&mut self, tiles: &[TileRow]) {
+        self.tiles.extend(tiles.iter().map(|tile| ((tile.level, tile.index), tile.hashes.clone())));
     }
 
     /// Reads the tiles that hold `nodes`.

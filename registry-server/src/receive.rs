@@ -1,5 +1,6 @@
 //! Is this entry fit to be logged? Received with its blobs, checked as far as that needs no place in a log, and queued.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::Multipart;
@@ -12,7 +13,7 @@ use brick_store::BlobError;
 use brick_trust::envelope::MAX_ENTRY_BYTES;
 use tokio::sync::oneshot;
 
-use crate::admission::Sent;
+use crate::admission::{Admitted, Sent};
 use crate::problem::{Rejection, said};
 use crate::registry::Registry;
 use crate::sequencer::Submission;
@@ -38,6 +39,8 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
     }
     // Who may not publish here is told so before a byte of an archive is stored.
     let admitted = sent.admit(registry).await?;
+    let mut came = BTreeSet::new();
+    let mut is_checked = false;
     let mut count = 0;
     while let Some(field) = parts.next_field().await.map_err(broken)? {
         count += 1;
@@ -47,17 +50,19 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
                 format!("after `entry` come at most {MAX_BLOBS} parts named `blob`"),
             ));
         }
-        receive_blob(registry, field, &admitted.blobs).await?;
+        let received = receive_blob(registry, field, &admitted).await?;
+        is_checked |= received.is_checked;
+        came.insert(received.sha256);
     }
     for blob in &admitted.blobs {
-        if !registry.store.has_blob(&blob.sha256).await {
+        if !came.contains(&blob.sha256) && !registry.store.has_blob(&blob.sha256).await {
             return Err(Rejection::new(
                 ProblemType::MissingBlob,
                 format!("the entry names blob {}, which is neither here nor in the request", blob.sha256),
             ));
         }
     }
-    if let Some(release) = &admitted.release {
+    if let Some(release) = admitted.release.as_ref().filter(|_| !is_checked) {
         check_stored_archive(registry, release).await?;
     }
     let (answer, wait) = oneshot::channel();
@@ -101,11 +106,22 @@ async fn bounded(mut field: Field<'_>, max: usize) -> Result<Vec<u8>, Rejection>
     Ok(bytes)
 }
 
-async fn receive_blob(registry: &Registry, mut field: Field<'_>, blobs: &[Blob]) -> Result<(), Rejection> {
+/// A blob that came whole, and is kept.
+struct ReceivedBlob {
+    sha256: Digest,
+    /// Whether it is the release's archive and says what the entry says.
+    is_checked: bool,
+}
+
+async fn receive_blob(
+    registry: &Registry,
+    mut field: Field<'_>,
+    admitted: &Admitted,
+) -> Result<ReceivedBlob, Rejection> {
     let name = field.file_name().unwrap_or_default().to_owned();
     let sha256 = Digest::parse(&name)
         .map_err(|_| Rejection::new(ProblemType::Malformed, "a blob part's file name is its SHA-256"))?;
-    let Some(Blob { bytes, .. }) = blobs.iter().find(|blob| blob.sha256 == sha256).copied() else {
+    let Some(Blob { bytes, .. }) = admitted.blobs.iter().find(|blob| blob.sha256 == sha256).copied() else {
         return Err(Rejection::new(ProblemType::Malformed, format!("the entry names no blob {sha256}")));
     };
     let mut writer = registry.store.blob_writer(bytes).await.map_err(|err| Rejection::from(&err))?;
@@ -125,7 +141,17 @@ async fn receive_blob(registry: &Registry, mut field: Field<'_>, blobs: &[Blob])
             format!("blob {sha256} has {} bytes, the entry says {bytes}", writer.bytes()),
         ));
     }
-    writer.finish(sha256).await.map_err(|err| Rejection::from(&err))
+    let archive = admitted.release.as_ref().filter(|release| release.archive.sha256 == sha256);
+    let Some((release, held)) = archive.zip(writer.in_memory()) else {
+        writer.finish(sha256).await.map_err(|err| Rejection::from(&err))?;
+        return Ok(ReceivedBlob { sha256, is_checked: false });
+    };
+    // The disk and the processor work side by side; what turns out false is swept like any blob that no entry names.
+    let limits = registry.settings.limits.archive();
+    let (kept, checked) = tokio::join!(writer.finish(sha256), registry.check_archive(held, release, limits));
+    kept.map_err(|err| Rejection::from(&err))?;
+    checked.map_err(|err| Rejection::refused(&err))?;
+    Ok(ReceivedBlob { sha256, is_checked: true })
 }
 
 async fn check_stored_archive(registry: &Registry, release: &Release) -> Result<(), Rejection> {

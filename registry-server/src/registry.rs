@@ -238,9 +238,13 @@ impl Registry {
         heads.iter().map(|(origin, head)| (origin.clone(), head.clone())).collect()
     }
 
-    pub(crate) fn put_head(&self, origin: &Origin, head: ShownHead) {
+    pub(crate) fn put_head(&self, origin: &Origin, mut head: ShownHead) {
         let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
-        let before = heads.insert(origin.clone(), Arc::new(head));
+        let before = heads.get(origin).cloned();
+        if let Some(before) = &before {
+            head.merge(before);
+        }
+        heads.insert(origin.clone(), Arc::new(head));
         drop(heads);
         if let Some(before) = before {
             before.superseded.note();

@@ -202,15 +202,23 @@ impl Sequencer {
         let mut is_admission = false;
         for draft in drafts {
             let origin = draft.tail.origin.clone();
-            if let Some(state) = draft.commons {
-                self.registry.set_commons(state);
-                is_admission = true;
-            }
-            if let Err(err) = self.registry.refresh_head(&origin).await {
+            let shown = match draft.commons {
+                Some(state) => {
+                    self.registry.set_commons(state);
+                    is_admission = true;
+                    self.registry.refresh_head(&origin).await
+                }
+                None => {
+                    let (size, step) = (draft.tail.size(), &draft.step);
+                    self.registry.show_appended(&origin, size, &step.checkpoint, step.is_served).await
+                }
+            };
+            if let Err(err) = shown {
                 tracing::error!(%origin, why = %said(&err), "cannot show the new head");
             }
             self.registry.mark_unprojected(&origin);
             let mut nodes = Nodes::new(&self.registry.store, draft.tail.log);
+            nodes.keep(&draft.step.tiles);
             for accepted in draft.accepted {
                 answer(&mut nodes, &draft.tail, accepted, &draft.step.checkpoint).await;
             }

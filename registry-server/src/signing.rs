@@ -6,6 +6,7 @@ use brick_tlog::hash::leaf_hash;
 use brick_tlog::tree::{Frontier, root_nodes};
 
 use crate::closed::Closed;
+use crate::heads::has_quorum;
 use crate::log_tail::LogTail;
 use crate::nodes::Nodes;
 use crate::problem::chain;
@@ -28,7 +29,8 @@ pub async fn signed_step(
     let damaged = |what: String| Closed::Damaged { origin: origin.clone(), what };
     let old_size = tail.size() - leaves.len() as u64;
     let vkey = registry.hosted_vkey(&tail.origin);
-    if let Ok(rules) = registry.rules(tail.publisher.as_ref())
+    let rules = registry.rules(tail.publisher.as_ref()).ok();
+    if let Some(rules) = &rules
         && rules.log != vkey
     {
         return Err(damaged(format!("its record names the key {}, this registry has {vkey}", rules.log)));
@@ -65,6 +67,9 @@ pub async fn signed_step(
         return Err(damaged("the signed head does not read back as what was signed".into()));
     }
     let mut step = LogStep::new(tail.log, old_size, tail.size(), note.to_bytes(), digest(tail.root()));
+    // Records in this very step may demand cosignatures; the commons log is looked at again when they count.
+    step.is_served =
+        tail.publisher.is_some() && rules.is_some_and(|rules| has_quorum(&step.checkpoint, &rules));
     step.leaves = leaves;
     step.tiles = tail.take_tiles();
     Ok(step)

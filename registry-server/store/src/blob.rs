@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,7 @@ use brick_schemas::Digest;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempPath;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::fault::Fault;
 use crate::open::{OpenError, Store, sync_dir};
@@ -81,6 +82,8 @@ pub(crate) struct BlobDir {
     /// Whether the names in each shard are known to be flushed, see [`settle`].
     settled: Arc<[AtomicBool; SHARDS]>,
     stopped: Arc<AtomicBool>,
+    /// Room in memory for blobs that are being received, in bytes.
+    receiving: Arc<Semaphore>,
 }
 
 impl BlobDir {
@@ -111,7 +114,8 @@ impl BlobDir {
             fs::remove_file(&path).map_err(file("remove", &path))?;
         }
         let settled = Arc::new([const { AtomicBool::new(false) }; SHARDS]);
-        Ok(Self { root: root.to_owned(), settled, stopped })
+        let receiving = Arc::new(Semaphore::new(MAX_RECEIVING_BYTES));
+        Ok(Self { root: root.to_owned(), settled, stopped, receiving })
     }
 
     fn shard(&self, digest: &Digest) -> PathBuf {
@@ -163,16 +167,28 @@ fn settle(settled: &[AtomicBool; SHARDS], digest: &Digest, path: &Path) -> bool 
     is_flushed
 }
 
+/// Bytes of a blob that is received in memory and written at once, at most. A larger one goes to the disk as it comes.
+const MAX_SMALL_BYTES: u64 = 512 * 1024;
+/// Bytes of all such blobs together, at most; beyond, they go to the disk as they come.
+const MAX_RECEIVING_BYTES: usize = 32 * 1024 * 1024;
+
 /// A blob that is being received. Unless [`finish`](Self::finish) succeeds, nothing of it stays.
 pub struct BlobWriter {
-    file: tokio::fs::File,
-    tmp: TempPath,
+    sink: Sink,
     hash: Sha256,
     bytes: u64,
     max_bytes: u64,
     root: PathBuf,
     settled: Arc<[AtomicBool; SHARDS]>,
     stopped: Arc<AtomicBool>,
+}
+
+/// Where the bytes of a blob go while they come.
+enum Sink {
+    /// One trip to the disk at the end: making, writing, flushing and renaming a file apart costs a change of threads each.
+    Memory { bytes: Arc<Vec<u8>>, _room: OwnedSemaphorePermit },
+    /// A temporary file.
+    File { file: tokio::fs::File, tmp: TempPath },
 }
 
 impl BlobWriter {
@@ -185,7 +201,10 @@ impl BlobWriter {
         if total > self.max_bytes {
             return Err(BlobError::TooLarge { max_bytes: self.max_bytes });
         }
-        self.file.write_all(bytes).await.map_err(BlobError::io("write"))?;
+        match &mut self.sink {
+            Sink::Memory { bytes: so_far, .. } => Arc::make_mut(so_far).extend_from_slice(bytes),
+            Sink::File { file, .. } => file.write_all(bytes).await.map_err(BlobError::io("write"))?,
+        }
         self.hash.update(bytes);
         self.bytes = total;
         Ok(())
@@ -194,6 +213,14 @@ impl BlobWriter {
     /// Bytes so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// What has come, where it is held in memory: whoever wants to look at it need not read it from the disk.
+    pub fn in_memory(&self) -> Option<Arc<Vec<u8>>> {
+        match &self.sink {
+            Sink::Memory { bytes, .. } => Some(bytes.clone()),
+            Sink::File { .. } => None,
+        }
     }
 
     /// Keeps the blob under its name, if it is the one expected. When this returns `Ok`, a power cut does not lose it.
@@ -207,12 +234,27 @@ impl BlobWriter {
         if found != expected {
             return Err(BlobError::WrongDigest { expected, found });
         }
-        self.file.flush().await.map_err(BlobError::io("write"))?;
-        let file = self.file.into_std().await;
+        let tmp_dir = self.root.join("tmp");
+        let sink = match self.sink {
+            Sink::Memory { bytes, _room } => Err((bytes, _room)),
+            Sink::File { mut file, tmp } => {
+                file.flush().await.map_err(BlobError::io("write"))?;
+                Ok((file.into_std().await, tmp))
+            }
+        };
         let shard = self.root.join(format!("{:02x}", expected.as_bytes()[0]));
         let path = shard.join(&expected.to_string()[2..]);
-        let (tmp, settled, stopped) = (self.tmp, self.settled, self.stopped);
+        let (settled, stopped) = (self.settled, self.stopped);
         let keep = move || {
+            let (file, tmp) = match sink {
+                Ok(written) => written,
+                Err((bytes, _room)) => {
+                    let mut made =
+                        tempfile::NamedTempFile::new_in(tmp_dir).map_err(BlobError::io("begin"))?;
+                    made.write_all(&bytes).map_err(BlobError::io("write"))?;
+                    made.into_parts()
+                }
+            };
             // The bytes first: a name that is durable before them would name an empty or torn file after a power cut.
             file.sync_all().map_err(BlobError::io("flush"))?;
             tmp.persist(&path).map_err(|err| BlobError::io("rename")(err.error))?;
@@ -241,15 +283,30 @@ impl Store {
     pub async fn blob_writer(&self, max_bytes: u64) -> Result<BlobWriter, BlobError> {
         self.writable()?;
         let blobs = &self.inner.blobs;
-        let tmp_dir = blobs.tmp();
-        let (file, tmp) = tokio::task::spawn_blocking(move || tempfile::NamedTempFile::new_in(tmp_dir))
-            .await
-            .unwrap_or_else(|err| Err(io::Error::other(err)))
-            .map_err(BlobError::io("begin"))?
-            .into_parts();
+        let room = match u32::try_from(max_bytes) {
+            Ok(bytes) if max_bytes <= MAX_SMALL_BYTES => {
+                blobs.receiving.clone().try_acquire_many_owned(bytes).ok()
+            }
+            _ => None,
+        };
+        let sink = match room {
+            Some(room) => {
+                let bytes = Vec::with_capacity(usize::try_from(max_bytes).unwrap_or_default());
+                Sink::Memory { bytes: Arc::new(bytes), _room: room }
+            }
+            None => {
+                let tmp_dir = blobs.tmp();
+                let (file, tmp) =
+                    tokio::task::spawn_blocking(move || tempfile::NamedTempFile::new_in(tmp_dir))
+                        .await
+                        .unwrap_or_else(|err| Err(io::Error::other(err)))
+                        .map_err(BlobError::io("begin"))?
+                        .into_parts();
+                Sink::File { file: tokio::fs::File::from_std(file), tmp }
+            }
+        };
         Ok(BlobWriter {
-            file: tokio::fs::File::from_std(file),
-            tmp,
+            sink,
             hash: Sha256::new(),
             bytes: 0,
             max_bytes,

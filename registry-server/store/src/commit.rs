@@ -8,6 +8,7 @@ use sqlx::{QueryBuilder, Sqlite, Transaction};
 use crate::fault::{Fault, ReadError, from_sql, holds_fault, to_sql};
 use crate::log::LogId;
 use crate::open::Store;
+use crate::served::move_served;
 use crate::step::{LeafKind, LogStep, check};
 
 /// Rows that one statement inserts, at most. Batches are powers of two, so that few statements need be prepared.
@@ -211,6 +212,13 @@ async fn apply(
             .build()
             .execute(&mut **tx)
             .await?;
+    }
+    if step.is_served {
+        let served_size = sqlx::query_scalar::<_, i64>("SELECT served_size FROM log WHERE id = ?")
+            .bind(log)
+            .fetch_one(&mut **tx)
+            .await?;
+        move_served(tx, step.log, served_size, step.new_size).await?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Which size of a log are readers shown, and what can nobody ask for any more?
 
+use sqlx::{Sqlite, Transaction};
+
 use crate::fault::{Fault, ReadError, from_sql, holds_fault, to_sql};
 use crate::log::LogId;
 use crate::open::Store;
@@ -88,24 +90,7 @@ impl Store {
                 Err(ServeError::NotASize { log, asked: size, served_size, size: stored })
             }
             Some((served_size, _, _)) => {
-                sqlx::query("UPDATE log SET served_size = ? WHERE id = ?")
-                    .bind(to_sql(size))
-                    .bind(log.0)
-                    .execute(&mut *tx)
-                    .await?;
-                for statement in PRUNE {
-                    sqlx::query(statement)
-                        .bind(log.0)
-                        .bind(served_size)
-                        .bind(to_sql(size))
-                        .execute(&mut *tx)
-                        .await?;
-                }
-                sqlx::query("DELETE FROM cosignature WHERE log = ? AND size < ?")
-                    .bind(log.0)
-                    .bind(to_sql(size))
-                    .execute(&mut *tx)
-                    .await?;
+                move_served(&mut tx, log, served_size, size).await?;
                 Ok(true)
             }
         };
@@ -114,4 +99,27 @@ impl Store {
         writing.done();
         outcome
     }
+}
+
+/// Moves what readers see from `served_size` to `size`, a signed head of the log.
+pub(crate) async fn move_served(
+    tx: &mut Transaction<'_, Sqlite>,
+    log: LogId,
+    served_size: i64,
+    size: u64,
+) -> Result<(), Fault> {
+    sqlx::query("UPDATE log SET served_size = ? WHERE id = ?")
+        .bind(to_sql(size))
+        .bind(log.0)
+        .execute(&mut **tx)
+        .await?;
+    for statement in PRUNE {
+        sqlx::query(statement).bind(log.0).bind(served_size).bind(to_sql(size)).execute(&mut **tx).await?;
+    }
+    sqlx::query("DELETE FROM cosignature WHERE log = ? AND size < ?")
+        .bind(log.0)
+        .bind(to_sql(size))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }

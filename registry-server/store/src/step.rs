@@ -48,6 +48,8 @@ pub struct LogStep {
     pub services: Vec<ServiceRow>,
     /// Blobs that the new leaves name.
     pub blobs: Vec<BlobRow>,
+    /// Whether readers are shown the log as of `new_size` at once, as [`Store::set_served`](crate::Store::set_served) does.
+    pub is_served: bool,
 }
 
 impl LogStep {
@@ -66,6 +68,7 @@ impl LogStep {
             nodes: Vec::new(),
             services: Vec::new(),
             blobs: Vec::new(),
+            is_served: false,
         }
     }
 }

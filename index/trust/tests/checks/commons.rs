@@ -92,8 +92,9 @@ fn a_root_is_followed_by_the_next_number_under_both_thresholds_only() {
         refused(&world, what, leaf, Step::Root, says);
     }
     refused(&moved, "an old root again", root(1, &STEWARDS, &[1, 2]), Step::Replay, "already holds");
-    // Who is no steward any more signs nothing more.
-    refused(&moved, "the stewards before", root(4, &STEWARDS, &[1, 2]), Step::Root, "may sign");
+    // Who is no steward any more signs nothing more, not even their own return.
+    refused(&moved, "the stewards before", root(4, &STEWARDS, &[1, 2]), Step::Root, "lacks signatures");
+    refused(&moved, "a steward before beside", root(4, &[3, 4, 5], &[4, 5, 1]), Step::Root, "may sign");
 }
 
 #[test]

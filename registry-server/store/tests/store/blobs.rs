@@ -56,10 +56,18 @@ async fn what_is_refused_or_given_up_leaves_nothing() {
     assert!(matches!(large.write(b"t").await, Err(BlobError::TooLarge { max_bytes: 4 })));
     drop(large);
 
-    let mut dropped = store.blob_writer(100).await.unwrap();
-    dropped.write(b"right").await.unwrap();
-    assert_eq!(names_in(&dir.path().join("blobs/tmp")).len(), 1);
-    drop(dropped);
+    // A small one waits in memory, a large one on the disk.
+    for (max_bytes, files) in [(100, 0), (1 << 20, 1)] {
+        let mut dropped = store.blob_writer(max_bytes).await.unwrap();
+        dropped.write(b"right").await.unwrap();
+        assert_eq!(names_in(&dir.path().join("blobs/tmp")).len(), files);
+        assert_eq!(dropped.in_memory().is_some(), files == 0);
+        drop(dropped);
+    }
+
+    let mut wrong = store.blob_writer(1 << 20).await.unwrap();
+    wrong.write(b"wrong").await.unwrap();
+    assert!(matches!(wrong.finish(right).await, Err(BlobError::WrongDigest { .. })));
 
     assert!(!store.has_blob(&right).await);
     assert!(names_in(&dir.path().join("blobs/tmp")).is_empty());
