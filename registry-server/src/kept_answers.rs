@@ -177,7 +177,12 @@ impl KeptAnswers {
         };
         let etag = parts.headers.entry(header::ETAG).or_insert_with(|| etag_of(&body));
         let etag = etag.to_str().unwrap_or_default().into();
-        let forms = if is_worth_compressing(&parts.headers, body.len() as u64) { 2 } else { 1 };
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let mut forms = 1;
+        if is_worth_compressing(&parts.headers, body.len() as u64) {
+            parts.headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+            forms = 2;
+        }
         let kept = Arc::new(KeptAnswer {
             until,
             etag,
@@ -189,8 +194,10 @@ impl KeptAnswers {
             seconds: metrics.request_seconds.get_or_create_owned(&RouteLabels { route }),
         });
         self.cache.insert(path.into(), kept.clone());
-        // Whoever compresses on the way out does so, and whoever counts counts this one.
-        kept.shaped(asked, Encodings::Identity)
+        // Whoever compresses on the way out does so and says so, and whoever counts counts this one.
+        let mut response = kept.shaped(asked, Encodings::Identity);
+        response.headers_mut().remove(header::VARY);
+        response
     }
 }
 
@@ -283,6 +290,7 @@ fn compress(plain: &Shape) -> Option<Shape> {
     }
     let mut headers = plain.headers.clone();
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     // Other bytes for the same meaning: the validator is a weak one (RFC 9110 §8.8.1).
     if let Some(weak) =
         headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(|etag| format!("W/{etag}"))

@@ -251,3 +251,37 @@ async fn readers_see_a_release_once_a_quorum_has_cosigned_it() {
     assert_eq!(town.north.get("/bricks/north.example/letter/1.0.0/archive").await.body, draft.archive);
     assert_eq!(names(town.north.get("/api/v1/search?q=north").await.json()).len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lies_ready_is_what_was_made_and_moves_with_the_head() {
+    let town = Town::found().await;
+    town.release("brick0", "1.0.0").await;
+    let paths = [
+        format!("{LOG}/checkpoint"),
+        format!("{LOG}/snapshot"),
+        "/index/north.example/brick0.jsonl".into(),
+        "/index/north.example/brick0.jsonl.proof".into(),
+        "/bricks/north.example/brick0/1.0.0/proof".into(),
+    ];
+    let mut before = Vec::new();
+    for path in &paths {
+        let made = town.north.get(path).await;
+        let ready = town.north.get(path).await;
+        assert_eq!((ready.status, &ready.body), (200, &made.body), "{path}");
+        for header in ["content-type", "cache-control", "etag", "x-content-type-options", "vary"] {
+            assert_eq!(ready.header(header), made.header(header), "{path}: {header}");
+        }
+        assert_ne!(ready.header("x-request-id"), made.header("x-request-id"), "{path}");
+        let etag = ready.header("etag").expect("a validator").to_owned();
+        let known = get_with(town.north.at(), path, &format!("if-none-match: {etag}\r\n")).await;
+        assert_eq!((known.status, known.body.len()), (304, 0), "{path}");
+        assert_eq!(known.header("etag"), Some(etag.as_str()), "{path}");
+        before.push(ready.body);
+    }
+    town.release("brick0", "1.1.0").await;
+    for (path, before) in paths.iter().zip(before) {
+        let after = town.north.get(path).await;
+        assert_eq!(after.status, 200, "{path}");
+        assert_ne!(after.body, before, "{path}: whoever was answered sees what was published");
+    }
+}
