@@ -1,5 +1,6 @@
-//! What can an operator tell `brickyard` to do? Make a registry's folder, found a commons in it, serve.
+//! What can an operator tell `brickyard` to do? Make a registry's folder, found a commons in it, serve, check what is stored.
 
+mod check;
 mod failure;
 mod found;
 mod init;
@@ -28,6 +29,7 @@ enum Command {
     Init(init::InitArgs),
     Found(found::FoundArgs),
     Serve(serve::ServeArgs),
+    Check(check::CheckArgs),
 }
 
 /// Runs the program with this process's arguments and environment.
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(args),
         Command::Found(args) => found::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Check(args) => check::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

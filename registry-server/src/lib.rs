@@ -3,7 +3,7 @@
 //! From the outside in: [`listening`] and [`front`] take requests, [`routes`] says which there are. [`receive`],
 //! [`admission`], [`sequencer`] and [`signing`] are the way of an entry into a log; [`reads`], [`lists`] and [`git_http`]
 //! the way out, [`kept_answers`] the short one. [`sync`] and [`mirroring`] follow the peers, [`witness`] and [`asking`] exchange cosignatures,
-//! [`projecting`] writes the git repository.
+//! [`projecting`] writes the git repository, [`check`] holds all of it against what was signed.
 
 pub mod admission;
 pub mod api;
@@ -12,6 +12,7 @@ pub mod asking;
 pub mod blob_reads;
 pub mod blobs;
 pub mod blocking;
+pub mod check;
 pub mod closed;
 pub mod commands;
 pub mod configured;

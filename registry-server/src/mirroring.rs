@@ -422,7 +422,7 @@ fn mirrored_step(tail: &mut LogTail, old_size: u64, head: &Head) -> LogStep {
 }
 
 /// Several snapshots become one step: of each line, file, node and service the last state counts.
-fn fill_from_segments(step: &mut LogStep, segments: Vec<Segment>) {
+pub(crate) fn fill_from_segments(step: &mut LogStep, segments: Vec<Segment>) {
     let mut lines = BTreeMap::new();
     let mut merged = Folded {
         lines: Vec::new(),

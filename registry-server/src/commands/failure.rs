@@ -35,6 +35,11 @@ impl Failure {
         Self { code: EXIT_UNAVAILABLE, ..Self::yours(what) }
     }
 
+    /// Something that was signed or stored does not fit.
+    pub fn alarm(what: impl Into<String>) -> Self {
+        Self { code: EXIT_ALARM, ..Self::yours(what) }
+    }
+
     /// With the error that caused it, and what caused that.
     pub fn because(mut self, err: &dyn std::error::Error) -> Self {
         let mut cause = Some(err);

@@ -38,6 +38,12 @@ pub enum EvidenceError {
 }
 holds_fault!(EvidenceError);
 
+/// One digest for a pair in either order: of the two digests, the smaller first.
+pub(crate) fn pair_digest(a: &[u8], b: &[u8]) -> Digest {
+    let (one, other) = (Digest::of(a), Digest::of(b));
+    Digest::of(&[*one.min(other).as_bytes(), *one.max(other).as_bytes()].concat())
+}
+
 impl Store {
     /// Keeps two heads for ever. Returns whether they were kept now: `false` when the same pair, or as many pairs of this
     /// log as [`MAX_EVIDENCE_PER_LOG`], are kept already.
@@ -54,9 +60,7 @@ impl Store {
         if [a.len(), b.len(), why.len()].into_iter().any(|bytes| bytes > MAX_EVIDENCE_BYTES) {
             return Err(EvidenceError::TooLarge { origin: origin.clone() });
         }
-        // One digest for a pair in either order: hash the two digests, the smaller first.
-        let (one, other) = (Digest::of(a), Digest::of(b));
-        let pair = Digest::of(&[*one.min(other).as_bytes(), *one.max(other).as_bytes()].concat());
+        let pair = pair_digest(a, b);
         let put = async {
             let mut writing = self.writing().await?;
             let mut tx = writing.begin().await?;

@@ -115,7 +115,7 @@ pub struct Store {
 pub(crate) struct Inner {
     pub(crate) readers: SqlitePool,
     writer: Mutex<Option<SqliteConnection>>,
-    connect: SqliteConnectOptions,
+    pub(crate) connect: SqliteConnectOptions,
     generation: i64,
     pub(crate) blobs: BlobDir,
     /// Set by the first failed write to the disk, never cleared: the same memory may hold pages that are not on it.
