@@ -1,9 +1,11 @@
-//! What can an operator tell `brickyard` to do? Make a registry's folder, found a commons in it, serve, check what is stored.
+//! What can an operator tell `brickyard` to do? Make a registry's folder, found a commons in it, serve, check what is stored, copy it and put it back.
 
+mod backup;
 mod check;
 mod failure;
 mod found;
 mod init;
+mod rebuild;
 mod serve;
 
 use std::process::ExitCode;
@@ -30,6 +32,9 @@ enum Command {
     Found(found::FoundArgs),
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
+    Rebuild(rebuild::RebuildArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
 }
 
 /// Runs the program with this process's arguments and environment.
@@ -46,6 +51,9 @@ pub fn main() -> ExitCode {
         Command::Found(args) => found::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(args),
+        Command::Rebuild(args) => rebuild::run(args),
+        Command::Backup(args) => backup::backup(args),
+        Command::Restore(args) => backup::restore(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

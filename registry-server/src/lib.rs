@@ -3,7 +3,8 @@
 //! From the outside in: [`listening`] and [`front`] take requests, [`routes`] says which there are. [`receive`],
 //! [`admission`], [`sequencer`] and [`signing`] are the way of an entry into a log; [`reads`], [`lists`] and [`git_http`]
 //! the way out, [`kept_answers`] the short one. [`sync`] and [`mirroring`] follow the peers, [`witness`] and [`asking`] exchange cosignatures,
-//! [`projecting`] writes the git repository, [`check`] holds all of it against what was signed.
+//! [`projecting`] writes the git repository, [`rebuilding`] makes it again, [`check`] holds all of it
+//! against what was signed.
 
 pub mod admission;
 pub mod api;
@@ -40,6 +41,7 @@ pub mod problem;
 pub mod projecting;
 pub mod proofs;
 pub mod reads;
+pub mod rebuilding;
 pub mod receive;
 pub mod registry;
 pub mod request_id;

@@ -78,6 +78,17 @@ pub async fn run(registry: Arc<Registry>) {
     }
 }
 
+/// Commits all that git does not have of a registry that is not being served.
+///
+/// # Errors
+/// [`RegistryError`].
+pub async fn project_once(registry: Arc<Registry>) -> Result<(), RegistryError> {
+    for (origin, _) in registry.heads() {
+        registry.mark_unprojected(&origin);
+    }
+    Projecting { registry, written: BTreeMap::new(), packed: None }.project().await
+}
+
 /// Whether every object that the branch leads to is there. What opening looks at is less: a power cut may have taken any.
 async fn is_whole(registry: Arc<Registry>) -> bool {
     let mut command = brick_index::follow::plain_git(registry.projection.path());

@@ -20,6 +20,7 @@
 
 #![warn(missing_docs)]
 
+mod backup;
 mod blob;
 mod buckets;
 mod catalogue;
@@ -44,6 +45,7 @@ mod sync;
 mod tiles;
 mod witness;
 
+pub use backup::{BackedUp, BackupError, copy_store};
 pub use blob::{BlobError, BlobWriter};
 pub use buckets::MAX_NODES_PER_READ;
 pub use catalogue::ReleaseRow;

@@ -17,7 +17,7 @@ pub async fn checked(settings: &Settings) -> Report {
 }
 
 /// A registry that has stopped with releases, a status, a second registry's cosignatures, and all of it in git.
-async fn stopped_town() -> (Town, Seat) {
+pub async fn stopped_town() -> (Town, Seat) {
     let mut town = Town::found().await;
     for version in ["1.0.0", "1.1.0", "1.2.0"] {
         town.release("parcel", version).await;
@@ -56,7 +56,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Files below a folder, in order.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -1,5 +1,6 @@
 //! What does a running registry answer, seen from its sockets? Real servers on loopback, real git, a real database.
 
+mod backups;
 mod checking;
 mod files;
 mod git;

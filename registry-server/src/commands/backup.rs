@@ -1,0 +1,98 @@
+//! `brickyard backup` and `brickyard restore`: copy what is stored to a folder, running or not, and back.
+
+use std::path::{Path, PathBuf};
+
+use brick_store::{BackedUp, BackupError, copy_store};
+use serde_json::json;
+
+use super::failure::Failure;
+use super::serve::{configured, runtime};
+
+/// Copy all that is stored to a new folder, also while the registry runs
+///
+/// The database as of one moment, and every blob that was there then, read back and flushed. The git repository is not in
+/// it: it is made again. Neither are the keys: keep them elsewhere. Nothing is overwritten.
+#[derive(clap::Args)]
+pub(super) struct BackupArgs {
+    /// Folder to make
+    dir: PathBuf,
+    /// The registry's set-up
+    #[arg(long, value_name = "FILE", default_value = "registry.toml", env = "BRICKYARD_CONFIG")]
+    config: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Put a backup in the place of the registry's data
+///
+/// The data folder that `registry.toml` names must not be there: move the old one away and keep it until all is well. The
+/// registry then signs nothing until it has from its peers what came after the backup.
+#[derive(clap::Args)]
+pub(super) struct RestoreArgs {
+    /// Folder that `brickyard backup` made
+    dir: PathBuf,
+    /// The registry's set-up
+    #[arg(long, value_name = "FILE", default_value = "registry.toml", env = "BRICKYARD_CONFIG")]
+    config: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Makes a backup.
+///
+/// # Errors
+/// [`Failure`].
+pub(super) fn backup(args: &BackupArgs) -> Result<(), Failure> {
+    let data = data_of(&args.config)?;
+    let backed_up = copy(&data, &args.dir, "the backup was not made")?;
+    say("copied", &backed_up, args.json);
+    Ok(())
+}
+
+/// Restores a backup.
+///
+/// # Errors
+/// [`Failure`].
+pub(super) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
+    let data = data_of(&args.config)?;
+    let restored = copy(&args.dir, &data, "the backup was not restored")?;
+    say("restored", &restored, args.json);
+    Ok(())
+}
+
+fn data_of(config: &Path) -> Result<PathBuf, Failure> {
+    let settings = configured(config)?
+        .settings()
+        .map_err(|err| Failure::yours("cannot use the registry's set-up").because(&err))?;
+    Ok(settings.data)
+}
+
+fn copy(from: &Path, to: &Path, failed: &str) -> Result<BackedUp, Failure> {
+    runtime()?.block_on(copy_store(from, to)).map_err(|err| {
+        let failure = match err {
+            BackupError::Damaged { .. } => Failure::alarm(failed).because(&err),
+            _ => Failure::yours(failed).because(&err),
+        };
+        match err {
+            BackupError::Taken { path } => {
+                failure.next(format!("move {} away; nothing was changed", path.display()))
+            }
+            _ => failure,
+        }
+    })
+}
+
+fn say(done: &str, what: &BackedUp, json: bool) {
+    let BackedUp { logs, leaves, blobs, blob_bytes, rotten } = what;
+    if json {
+        let counts = json!({ "v": 1, "logs": logs, "leaves": leaves, "blobs": blobs, "blob_bytes": blob_bytes, "rotten": rotten });
+        println!("{counts}");
+        return;
+    }
+    println!("{done} {logs} logs of {leaves} leaves, {blobs} blobs of {blob_bytes} bytes");
+    if *rotten > 0 {
+        println!("left out {rotten} damaged blobs: `brickyard check` names them");
+    }
+}
