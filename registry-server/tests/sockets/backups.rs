@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use brick_store::{BackupError, copy_store};
+use brick_tlog::tree::check_consistency;
+use brickyard::nodes::Nodes;
 use brickyard::rebuilding::rebuild_git;
 
 use crate::checking::{checked, stopped_town};
+use crate::town::{Key, Town, until};
 
 /// Every file at the head of a repository, with its object's id.
 fn git_files(repository: &Path) -> BTreeMap<String, String> {
@@ -40,6 +43,68 @@ async fn a_repository_that_is_made_again_holds_the_same_files() {
     assert_eq!(git_files(&repository), before);
     let report = checked(settings).await;
     assert!(report.is_clean() && report.behind.is_empty(), "{report:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_registry_signs_nothing_until_it_has_caught_up_and_goes_on_with_the_same_history() {
+    let mut town = Town::found().await;
+    town.release("parcel", "1.0.0").await;
+    let south = town.join().await;
+    let data = town.north.settings.data.clone();
+    for round in 1..=3 {
+        // While it runs.
+        let backup = town.dir.path().join(format!("backup{round}"));
+        let backed_up = copy_store(&data, &backup).await.unwrap();
+        assert_eq!((backed_up.logs, backed_up.rotten), (2, 0));
+        assert_eq!(backed_up.blobs, 2 * round - 1, "every archive up to now");
+        let err = copy_store(&data, &backup).await.unwrap_err();
+        assert!(matches!(err, BackupError::Taken { .. }), "{err}");
+        let (lost, _) = town.release("parcel", &format!("1.{round}.0")).await;
+        town.settle(&south).await;
+        let archive = south.registry().store.blob_path(&lost.release.archive.sha256);
+        until("the mirror has the archive", || archive.is_file()).await;
+        let seen = town.north.newest(&town.body);
+        town.north.stop().await;
+        std::fs::rename(&data, town.dir.path().join(format!("lost{round}"))).unwrap();
+        let restored = copy_store(&backup, &data).await.unwrap();
+        assert_eq!(restored, backed_up);
+        let report = checked(&town.north.settings).await;
+        assert!(report.is_clean() && report.missing_count == 0, "{report:#?}");
+
+        let draft = {
+            let mut place = south.place(&town.body);
+            place.log = town.body.clone();
+            crate::town::Draft::new(&place, "north.example/letter", &format!("1.{round}.0"), "")
+        };
+        town.north.start().await;
+        assert!(
+            town.north.newest(&town.body).size < seen.size,
+            "round {round}: what came after is not there"
+        );
+        let entry = draft.signed(Key::Officer);
+        loop {
+            let answer = town.north.publish(&entry, &[&draft.archive]).await;
+            if answer.status == 200 {
+                break;
+            }
+            // Closed until it has caught up; or the entry stands on leaves that are not back yet.
+            assert!(matches!(answer.status, 409 | 503), "round {round}: {}", answer.text());
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        assert!(town.north.newest(&town.body).size > seen.size, "round {round}: it had caught up");
+        let newest = town.north.newest(&town.body);
+        let log = town.north.registry().head(&town.body).unwrap().id;
+        let path =
+            Nodes::new(&town.north.registry().store, log).consistency(seen.size, newest.size).await.unwrap();
+        check_consistency(seen.size, newest.size, &seen.root, &newest.root, &path)
+            .unwrap_or_else(|err| panic!("round {round}: a second history: {err}"));
+        town.settle(&south).await;
+        let lost = town.north.registry().store.blob_path(&lost.release.archive.sha256);
+        until("the archive is back", || lost.is_file()).await;
+        for seat in [&town.north, &south] {
+            assert!(seat.registry().store.evidence().await.unwrap().is_empty(), "round {round}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
