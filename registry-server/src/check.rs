@@ -2,9 +2,9 @@
 //! believed, while the registry does not run.
 //!
 //! From the bottom up: SQLite's own check of the file; of each log the leaves against the tiles and every signed head
-//! ([`walking`]); the leaves folded once more, in a store of their own and by the same fold that mirrors use, and that
-//! store compared with this one row by row ([`folding`]); every blob against its name ([`files`]); the git repository
-//! against the logs ([`repository`]). A fault does not end the check. Memory follows the largest stretch between two
+//! (`walking`); the leaves folded once more, in a store of their own and by the same fold that mirrors use, and that
+//! store compared with this one row by row (`folding`); every blob against its name (`files`); the git repository
+//! against the logs (`repository`). A fault does not end the check. Memory follows the largest stretch between two
 //! snapshots, not the size of the logs.
 
 mod files;
