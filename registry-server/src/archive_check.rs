@@ -110,10 +110,7 @@ impl Registry {
             // Whoever hands it out says so.
             Ok(None) => return Ok(()),
             Err(BlobError::Rotten { .. }) => {
-                tracing::error!(sha256 = %archive, "a blob is damaged: it is set aside and asked of the peers again");
-                if let Err(err) = self.store.set_aside_rotten(archive).await {
-                    tracing::error!(sha256 = %archive, why = %said(&err), "it could not be set aside");
-                }
+                self.set_aside(archive).await;
                 return Err(Rejection::not_found("sound copy of the archive here at present"));
             }
             Err(err) => return Err(Rejection::from(&err)),

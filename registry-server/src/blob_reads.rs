@@ -24,6 +24,16 @@ enum Range {
     Impossible,
 }
 
+impl Registry {
+    /// Takes a blob that was found damaged out of the way; peers are asked for a sound one.
+    pub(crate) async fn set_aside(&self, sha256: &Digest) {
+        tracing::error!(%sha256, "a blob is damaged: it is set aside and asked of the peers again");
+        if let Err(err) = self.store.set_aside_rotten(sha256).await {
+            tracing::error!(%sha256, why = %said(&err), "it could not be set aside");
+        }
+    }
+}
+
 /// Answers a request for a blob.
 ///
 /// # Errors
@@ -55,10 +65,7 @@ pub async fn blob_file(
             let mut whole = Vec::with_capacity(usize::try_from(bytes).unwrap_or_default());
             file.take(bytes).read_to_end(&mut whole).await.map_err(|err| unreadable(&err))?;
             if Digest::of(&whole) != *sha256 {
-                tracing::error!(%sha256, "a blob is damaged: it is set aside and asked of the peers again");
-                if let Err(err) = registry.store.set_aside_rotten(sha256).await {
-                    tracing::error!(%sha256, why = %said(&err), "it could not be set aside");
-                }
+                registry.set_aside(sha256).await;
                 return Err(Rejection::not_found("sound copy of the blob here at present"));
             }
             keep(plain(content_type, IMMUTABLE, whole))

@@ -37,11 +37,13 @@ pub struct ShownHead {
 impl ShownHead {
     /// Takes from the head shown before what is further: two that were read at once may each know more of one side.
     pub(crate) fn merge(&mut self, before: &Self) {
-        if before.size > self.size {
+        let is_behind = before.size > self.size;
+        if is_behind {
             self.size = before.size;
             self.newest.clone_from(&before.newest);
         }
-        if before.served_size > self.served_size || (self.served_size == 0 && before.size >= self.size) {
+        // While nothing has a quorum readers are shown the newest.
+        if before.served_size > self.served_size || (is_behind && self.served_size == 0) {
             self.served_size = before.served_size;
             self.shown_size = before.shown_size;
             self.shown.clone_from(&before.shown);
@@ -216,4 +218,50 @@ fn line_time(line: &SignatureLine) -> Option<u64> {
 
 pub(crate) fn has_quorum(note: &[u8], rules: &HeadRules) -> bool {
     open_head(note, rules).is_ok_and(|head| head.has_quorum(rules, now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use brick_store::{Store, StoreOptions};
+
+    /// What two readings of a log amount to, the first shown before the second: size, served and shown size, shown head.
+    fn merged(id: LogId, [before, after]: [(u64, u64, &str); 2]) -> (u64, u64, u64, String) {
+        let head = |(size, served_size, note): (u64, u64, &str)| ShownHead {
+            id,
+            publisher: None,
+            hosted: true,
+            size,
+            served_size,
+            shown_size: if served_size == 0 { size } else { served_size },
+            shown: note.into(),
+            newest: note.into(),
+            superseded: Superseded::default(),
+        };
+        let mut merged = head(after);
+        merged.merge(&head(before));
+        let shown = String::from_utf8(merged.shown).unwrap();
+        (merged.size, merged.served_size, merged.shown_size, shown)
+    }
+
+    #[tokio::test]
+    async fn readings_that_overtake_each_other_take_nothing_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), StoreOptions::default()).await.unwrap();
+        let origin = Origin::parse("north.example/log").unwrap();
+        let id = store.create_log(&origin, "key", None, true).await.unwrap().id;
+        for (what, readings, expected) in [
+            ("the log moved on", [(5, 5, "a"), (7, 7, "b")], (7, 7, 7, "b")),
+            ("moved on, no quorum yet", [(5, 5, "a"), (7, 5, "a")], (7, 5, 5, "a")),
+            ("an old reading comes late", [(7, 7, "b"), (5, 5, "a")], (7, 7, 7, "b")),
+            ("a late one knows of a quorum", [(7, 3, "a"), (5, 5, "b")], (7, 5, 5, "b")),
+            ("a late one of a log without a quorum", [(7, 0, "b"), (5, 0, "a")], (7, 0, 7, "b")),
+            ("more cosignatures, no quorum yet", [(5, 0, "a"), (5, 0, "a+")], (5, 0, 5, "a+")),
+            ("more cosignatures than the quorum", [(5, 5, "a"), (5, 5, "a+")], (5, 5, 5, "a+")),
+            ("the first quorum, of an older head", [(7, 0, "b"), (7, 5, "a")], (7, 5, 5, "a")),
+        ] {
+            let (size, served, shown, note) = expected;
+            assert_eq!(merged(id, readings), (size, served, shown, note.to_owned()), "{what}");
+        }
+    }
 }

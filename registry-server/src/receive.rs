@@ -163,9 +163,7 @@ async fn check_stored_archive(registry: &Registry, release: &Release) -> Result<
         Ok(None) => return Err(Rejection::new(ProblemType::MissingBlob, "the archive is not here")),
         Err(BlobError::Rotten { .. }) => {
             // Sent again together with the entry it will be whole.
-            if let Err(err) = registry.store.set_aside_rotten(sha256).await {
-                tracing::error!(%sha256, why = %said(&err), "a damaged blob could not be set aside");
-            }
+            registry.set_aside(sha256).await;
             let what = format!("the copy of {sha256} here was damaged; send it along");
             return Err(Rejection::new(ProblemType::MissingBlob, what));
         }

@@ -6,7 +6,7 @@ use brick_store::{BackedUp, BackupError, copy_store};
 use serde_json::json;
 
 use super::failure::Failure;
-use super::serve::{configured, runtime};
+use super::serve::{configured, runtime, settings};
 
 /// Copy all that is stored to a new folder, also while the registry runs
 ///
@@ -63,9 +63,7 @@ pub(super) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
 }
 
 fn data_of(config: &Path) -> Result<PathBuf, Failure> {
-    let settings = configured(config)?
-        .settings()
-        .map_err(|err| Failure::yours("cannot use the registry's set-up").because(&err))?;
+    let settings = settings(&configured(config)?)?;
     Ok(settings.data)
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use brick_store::OpenError;
 
 use super::failure::Failure;
-use super::serve::{configured, runtime};
+use super::serve::{configured, runtime, settings};
 use crate::check::{CheckError, MAX_NAMED, Report, Tell, check};
 
 /// Hold every stored byte against its hash and signature
@@ -32,9 +32,7 @@ pub(super) struct CheckArgs {
 /// # Errors
 /// [`Failure`], an alarm where anything was found.
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
-    let settings = configured(&args.config)?
-        .settings()
-        .map_err(|err| Failure::yours("cannot use the registry's set-up").because(&err))?;
+    let settings = settings(&configured(&args.config)?)?;
     let report = runtime()?.block_on(check(&settings, progress())).map_err(|err| failed(&err))?;
     clear();
     let mut out = std::io::stdout().lock();
@@ -51,7 +49,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
 }
 
 /// A store that cannot be checked.
-pub(super) fn failed(err: &CheckError) -> Failure {
+fn failed(err: &CheckError) -> Failure {
     clear();
     match err {
         CheckError::Open { err: OpenError::InUse { .. }, .. } => {
@@ -62,7 +60,7 @@ pub(super) fn failed(err: &CheckError) -> Failure {
 }
 
 /// One line on a terminal, written over and over; nothing elsewhere.
-pub(super) fn progress() -> Box<Tell> {
+fn progress() -> Box<Tell> {
     match std::io::stderr().is_terminal() {
         true => Box::new(|line| {
             let _ = write!(std::io::stderr(), "\r\x1b[Kchecking {line}");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::failure::Failure;
-use super::serve::{configured, runtime};
+use super::serve::{configured, runtime, settings};
 use crate::rebuilding::rebuild_git;
 
 /// Make again what follows from the logs
@@ -32,9 +32,7 @@ enum What {
 /// # Errors
 /// [`Failure`].
 pub(super) fn run(args: &RebuildArgs) -> Result<(), Failure> {
-    let settings = configured(&args.config)?
-        .settings()
-        .map_err(|err| Failure::yours("cannot use the registry's set-up").because(&err))?;
+    let settings = settings(&configured(&args.config)?)?;
     let What::Git = args.what;
     let rebuilt = runtime()?
         .block_on(rebuild_git(&settings))

@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::failure::Failure;
 use crate::configured::{Configured, ConfiguredError};
 use crate::server::start;
+use crate::settings::Settings;
 
 /// What is logged unless `RUST_LOG` says otherwise.
 const DEFAULT_LOG: &str = "info";
@@ -42,16 +43,7 @@ pub(super) struct ServeArgs {
 /// [`Failure`].
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let configured = configured(&args.config)?;
-    let settings = configured.settings().map_err(|err| {
-        let failure = Failure::yours("cannot use the registry's set-up").because(&err);
-        match err {
-            ConfiguredError::NoRoot { .. } => failure.next(
-                "`brickyard found` where the commons begins here; otherwise write `root-sha256 = …`, as the commons publishes it",
-            ),
-            ConfiguredError::KeyMode { path, .. } => failure.next(format!("chmod 600 {}", path.display())),
-            _ => failure,
-        }
-    })?;
+    let settings = settings(&configured)?;
     check_git()?;
     if args.check_config {
         println!("{} is sound: {} of {}", configured.path.display(), settings.id, settings.operator);
@@ -81,6 +73,20 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     // A thread that hangs in the file system must not keep the process.
     runtime.shutdown_timeout(THREAD_LIMIT);
     outcome
+}
+
+/// The settings of a set-up that names its commons.
+pub(super) fn settings(configured: &Configured) -> Result<Settings, Failure> {
+    configured.settings().map_err(|err| {
+        let failure = Failure::yours("cannot use the registry's set-up").because(&err);
+        match err {
+            ConfiguredError::NoRoot { .. } => failure.next(
+                "`brickyard found` where the commons begins here; otherwise write `root-sha256 = …`, as the commons publishes it",
+            ),
+            ConfiguredError::KeyMode { path, .. } => failure.next(format!("chmod 600 {}", path.display())),
+            _ => failure,
+        }
+    })
 }
 
 /// Reads the set-up from a file and this process's environment.

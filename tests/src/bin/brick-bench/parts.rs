@@ -76,12 +76,17 @@ impl Bench {
 
 /// Rounds of answers, ours beside others.
 fn rounds(ours: &[Answered], others: &[Answered], pick: fn(&Answered) -> f64) -> Vec<Round> {
+    paired(ours, others, pick, |answered| answered.foreign_cores)
+}
+
+/// Rounds of what was measured of ours and, after it, of another.
+fn paired<T>(ours: &[T], others: &[T], pick: fn(&T) -> f64, foreign_cores: fn(&T) -> f64) -> Vec<Round> {
     ours.iter()
         .zip(others)
         .map(|(ours, other)| Round {
             ours: pick(ours),
             other: Some(pick(other)),
-            foreign_cores: ours.foreign_cores.max(other.foreign_cores),
+            foreign_cores: foreign_cores(ours).max(foreign_cores(other)),
         })
         .collect()
 }

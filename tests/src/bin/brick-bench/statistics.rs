@@ -10,11 +10,6 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 /// The value that `share` (0 to 1) of `values` do not exceed, by the nearest rank; nothing without any.
 pub fn quantile(values: impl IntoIterator<Item = f64>, share: f64) -> Option<f64> {
     let sorted = sorted(values);
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a rank is small and not negative"
-    )]
     let rank = (share.clamp(0.0, 1.0) * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied()
 }

@@ -131,14 +131,7 @@ pub(super) fn timed(folder: &Path, run: impl FnOnce()) -> Took {
 
 /// Rounds of ours beside git's.
 pub(super) fn rounds(ours: &[Took], others: &[Took], pick: fn(&Took) -> f64) -> Vec<Round> {
-    ours.iter()
-        .zip(others)
-        .map(|(ours, other)| Round {
-            ours: pick(ours),
-            other: Some(pick(other)),
-            foreign_cores: ours.foreign_cores.max(other.foreign_cores),
-        })
-        .collect()
+    super::paired(ours, others, pick, |took| took.foreign_cores)
 }
 
 fn mib_below(folder: &Path) -> f64 {
