@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::blob::BlobDir;
 use crate::fault::{Fault, MayHoldFault, ReadError, from_sql, to_sql};
 use crate::log::LogId;
+use crate::seal::seal_old_rows;
 
 /// Read connections, at most.
 pub const MAX_READERS: u32 = 64;
@@ -102,6 +103,8 @@ impl From<sqlx::Error> for OpenError {
 #[derive(Clone, Copy)]
 enum Flush {
     Full,
+    /// Not at all: what is in it is made again rather than recovered.
+    Never,
     #[cfg(test)]
     Normal,
 }
@@ -117,6 +120,7 @@ pub(crate) struct Inner {
     writer: Mutex<Option<SqliteConnection>>,
     pub(crate) connect: SqliteConnectOptions,
     generation: i64,
+    is_scratch: bool,
     pub(crate) blobs: BlobDir,
     /// Set by the first failed write to the disk, never cleared: the same memory may hold pages that are not on it.
     stopped: Arc<AtomicBool>,
@@ -135,6 +139,14 @@ impl Store {
         Self::open_with(dir, options, Flush::Full).await
     }
 
+    /// Opens a store in which nothing need outlive this process. It flushes nothing, and is as fast as that.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_scratch(dir: &Path) -> Result<Self, OpenError> {
+        Self::open_with(dir, StoreOptions::default(), Flush::Never).await
+    }
+
     async fn open_with(dir: &Path, options: StoreOptions, flush: Flush) -> Result<Self, OpenError> {
         if !(1..=MAX_READERS).contains(&options.readers) {
             return Err(OpenError::Readers { readers: options.readers });
@@ -146,8 +158,11 @@ impl Store {
 
         let connect = connect_options(dir, &options, flush);
         let mut writer = connect.connect().await?;
-        check_durability(&mut writer).await?;
+        if !matches!(flush, Flush::Never) {
+            check_durability(&mut writer).await?;
+        }
         migrate(&mut writer).await?;
+        seal_old_rows(&mut writer).await?;
         let generation =
             sqlx::query_scalar::<_, i64>("UPDATE generation SET value = value + 1 RETURNING value")
                 .fetch_one(&mut writer)
@@ -167,6 +182,7 @@ impl Store {
                 writer: Mutex::new(Some(writer)),
                 connect,
                 generation,
+                is_scratch: matches!(flush, Flush::Never),
                 blobs,
                 stopped,
                 dir: dir.to_owned(),
@@ -206,7 +222,11 @@ impl Store {
         self.writable()?;
         if slot.is_none() {
             let mut writer = self.inner.connect.connect().await?;
-            match check_durability(&mut writer).await {
+            let checked = match self.inner.is_scratch {
+                true => Ok(()),
+                false => check_durability(&mut writer).await,
+            };
+            match checked {
                 Ok(()) => {}
                 Err(OpenError::Fault(fault)) => return Err(fault),
                 Err(_) => return Err(Fault::Stopped),
@@ -294,6 +314,7 @@ fn connect_options(dir: &Path, options: &StoreOptions, flush: Flush) -> SqliteCo
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(match flush {
             Flush::Full => SqliteSynchronous::Full,
+            Flush::Never => SqliteSynchronous::Off,
             #[cfg(test)]
             Flush::Normal => SqliteSynchronous::Normal,
         })
