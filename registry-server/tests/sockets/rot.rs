@@ -93,8 +93,8 @@ async fn content(data: &Path) -> BTreeMap<String, Vec<String>> {
     found
 }
 
-/// Flips one bit of a file. Returns where, in words.
-fn flip(data: &Path, seed: &mut Seed) -> String {
+/// Where a bit is to be flipped: file, byte, bit.
+fn place(data: &Path, seed: &mut Seed) -> (PathBuf, usize, usize) {
     let kind = seed.below(10);
     let all = match kind {
         0..6 => vec![data.join("registry.sqlite3")],
@@ -103,12 +103,25 @@ fn flip(data: &Path, seed: &mut Seed) -> String {
     };
     let all: Vec<PathBuf> =
         all.into_iter().filter(|path| std::fs::metadata(path).unwrap().len() > 0).collect();
-    let path = &all[seed.below(all.len())];
-    let mut bytes = std::fs::read(path).unwrap();
-    let (at, bit) = (seed.below(bytes.len()), seed.below(8));
+    let path = all[seed.below(all.len())].clone();
+    let bytes = usize::try_from(std::fs::metadata(&path).unwrap().len()).unwrap();
+    let (at, bit) = (seed.below(bytes), seed.below(8));
+    (path, at, bit)
+}
+
+/// Moves the seed on as [`flip`] does.
+fn flip_nothing(data: &Path, seed: &mut Seed) {
+    let _ = place(data, seed);
+}
+
+/// Flips one bit of a file. Returns where, in words.
+fn flip(data: &Path, seed: &mut Seed) -> String {
+    let (path, at, bit) = place(data, seed);
+    let mut bytes = std::fs::read(&path).unwrap();
     bytes[at] ^= 1 << bit;
-    std::fs::remove_file(path).unwrap();
-    std::fs::write(path, bytes).unwrap();
+    // Objects and packs are made unwritable.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, bytes).unwrap();
     format!("{} byte {at} bit {bit}", path.strip_prefix(data).unwrap().display())
 }
 
@@ -157,6 +170,8 @@ struct Tally {
     harmless: usize,
     found: usize,
     repaired: usize,
+    /// Which flips were found.
+    at: std::collections::BTreeSet<usize>,
     by_liars: usize,
     left_by_liars: usize,
 }
@@ -177,6 +192,11 @@ async fn rot(
 ) {
     let mut seed = Seed(seed);
     for number in 0..count {
+        // What changes nothing is nothing for liars either.
+        if !honest && !tally.at.contains(&number) {
+            flip_nothing(&settings.data, &mut seed);
+            continue;
+        }
         let data = town.dir.path().join(format!("rot{number}"));
         copy(&settings.data, &data);
         let place = flip(&data, &mut seed);
@@ -187,7 +207,10 @@ async fn rot(
             tally.flips += 1;
             assert!(repairs.is_clean(), "{place}: one honest peer repairs it: {repairs:#?}");
             match is_found {
-                true => tally.found += 1,
+                true => {
+                    tally.found += 1;
+                    tally.at.insert(number);
+                }
                 false => tally.harmless += 1,
             }
             tally.repaired += usize::from(is_found);
@@ -230,6 +253,7 @@ async fn one_side(town: &Town, subject: &Settings, mut peer: Seat, seed: u64, co
         vec![Peer { name: "liar".into(), url: Some(format!("http://{at}")), git: git.display().to_string() }];
     rot(town, &settings, &original, seed, count, false, &mut tally).await;
     lying.abort();
+    tally.at.clear();
     println!("seed {seed}: {tally:?} in {:.1} s", started.elapsed().as_secs_f64());
     tally
 }
