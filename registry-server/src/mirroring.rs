@@ -162,6 +162,7 @@ impl Mirroring {
                     sha256: blob.sha256,
                     bytes: blob.bytes,
                     entry: index,
+                    is_here: false,
                 }));
             }
             let kind = LeafKind::Envelope { payload: envelope.payload_digest() };
@@ -443,7 +444,7 @@ pub(crate) fn fill_from_segments(step: &mut LogStep, segments: Vec<Segment>) {
     }
     merged.lines =
         lines.into_iter().map(|((brick, version), (entry, line))| (brick, version, entry, line)).collect();
-    fill_step(step, merged, nodes.into_iter().collect());
+    fill_step(step, merged, nodes.into_iter().collect(), false);
 }
 
 /// Keeps the cosignatures on a head that is stored already, if any of them is new.

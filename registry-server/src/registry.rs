@@ -21,6 +21,7 @@ use crate::counts::KeptCounts;
 use crate::heads::ShownHead;
 use crate::kept_answers::KeptAnswers;
 use crate::metrics::Metrics;
+use crate::nodes::KeptRoots;
 use crate::peer_clients::PeerClients;
 use crate::problem::Rejection;
 use crate::sequencer::Submission;
@@ -67,6 +68,7 @@ pub struct Registry {
     pub kept_answers: KeptAnswers,
     pub(crate) kept_texts: KeptTexts,
     pub(crate) kept_verdicts: KeptVerdicts,
+    pub(crate) kept_roots: KeptRoots,
     /// Logs whose git files are behind.
     pub(crate) unprojected: Mutex<BTreeSet<Origin>>,
 }
@@ -176,6 +178,7 @@ impl Registry {
             kept_answers,
             kept_texts: KeptTexts::default(),
             kept_verdicts: KeptVerdicts::default(),
+            kept_roots: KeptRoots::default(),
             unprojected: Mutex::new(BTreeSet::new()),
         });
         registry.load_commons().await?;

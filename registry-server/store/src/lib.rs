@@ -36,6 +36,7 @@ mod missing;
 mod open;
 #[cfg(test)]
 mod plans;
+mod script;
 mod search;
 mod served;
 mod services;
@@ -68,5 +69,5 @@ pub use step::{
 };
 pub use sweep::Swept;
 pub use sync::{MAX_WHY_BYTES, SEEN_STEP_SECONDS, SyncRow, SyncState};
-pub use tiles::{Checkpoint, MAX_CHECKPOINTS_PER_READ, MAX_LEAVES_PER_READ};
+pub use tiles::{Checkpoint, MAX_CHECKPOINTS_PER_READ, MAX_LEAVES_PER_READ, Standing};
 pub use witness::{WitnessError, WitnessState};

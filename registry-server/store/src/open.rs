@@ -159,6 +159,8 @@ impl Store {
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers)
             .acquire_timeout(busy_timeout)
+            // A connection is a file of this machine: asking whether it still answers costs as much as a read.
+            .test_before_acquire(false)
             .connect_with(connect.clone().pragma("query_only", "ON"))
             .await?;
         Ok(Self {
