@@ -320,7 +320,8 @@ fn compare_index(
         let found = match found {
             Some(found) if Blob::of(&found) == *expected => found,
             found => {
-                let what = if found.is_some() { "differs from what" } else { "is missing, though it is what" };
+                let what =
+                    if found.is_some() { "differs from what" } else { "is missing, though it is what" };
                 return Err(Refused::new(Step::Index, format!("{path} {what} the log adds up to")).into());
             }
         };

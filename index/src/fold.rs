@@ -271,7 +271,8 @@ impl Fold {
         for (brick, changed) in std::mem::take(&mut self.changed) {
             let file = self.loaded.files.get_mut(&brick).expect("what changed is loaded");
             let settled = file.settle(time, &fresh.remove(&brick).unwrap_or_default(), &changed);
-            let lines = settled.into_iter().map(|(version, entry, text)| (brick.clone(), version, entry, text));
+            let lines =
+                settled.into_iter().map(|(version, entry, text)| (brick.clone(), version, entry, text));
             folded.lines.extend(lines);
             let blob = file.blob();
             let number = bucket_of(brick.as_str());

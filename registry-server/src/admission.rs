@@ -167,8 +167,7 @@ fn admit_record(
     };
     let pin = Pin { root_sha256: registry.settings.root_sha256 };
     state.fork().apply(&pin, &leaf).map_err(|err| Rejection::refused(&err))?;
-    let received =
-        Received::Commons { leaf, payload: envelope.payload_digest(), asked_at: looked.asked_at };
+    let received = Received::Commons { leaf, payload: envelope.payload_digest(), asked_at: looked.asked_at };
     Ok(Admitted { received, origin, blobs, release: None })
 }
 

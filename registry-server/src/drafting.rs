@@ -16,7 +16,7 @@ use brick_trust::{Envelope, Pin, Position, authorise};
 use tokio::sync::oneshot;
 
 use crate::closed::Closed;
-use crate::kept_index::{Known, KeptIndex};
+use crate::kept_index::{KeptIndex, Known};
 use crate::log_tail::LogTail;
 use crate::problem::Rejection;
 use crate::registry::{CommonsState, Registry, RegistryError, now};
@@ -257,8 +257,7 @@ impl Room {
         files: &BTreeMap<BrickName, IndexFile>,
     ) -> Result<Self, RegistryError> {
         let limits = &registry.settings.limits;
-        let releases =
-            files.iter().map(|(brick, file)| (brick.clone(), file.lines().len() as u64)).collect();
+        let releases = files.iter().map(|(brick, file)| (brick.clone(), file.lines().len() as u64)).collect();
         if tail.brick_count.is_none() && bricks.iter().any(|brick| !files.contains_key(brick)) {
             let all = registry.store.files_changed(tail.log, 0, tail.size()).await;
             tail.brick_count = Some(all.map_err(RegistryError::store)?.len() as u64);

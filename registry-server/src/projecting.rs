@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use brick_index::layout;
 use brick_index::projection::{Projection, ProjectionError};
-use brick_schemas::Origin;
+use brick_schemas::{BrickName, Digest, Origin};
 use brick_store::ReadError;
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::note::Note;
+use quick_cache::Weighter;
+use quick_cache::unsync::Cache;
 use tokio::time::Instant;
 
 use crate::blocking::blocking;
@@ -35,12 +37,17 @@ const MAX_LEAVES: u64 = 4_096;
 /// Time for one check or repack, at most.
 const MAINTENANCE_LIMIT: Duration = Duration::from_secs(1_800);
 
+/// Index files kept in memory, about.
+const TEXTS: usize = 1_024;
+/// Bytes of them, at most.
+const TEXTS_BYTES: u64 = 8 * 1024 * 1024;
+
 const README: &str = include_str!("repository_readme.md");
 
 /// Projects for as long as the registry runs.
 pub async fn run(registry: Arc<Registry>) {
     let checked = tokio::spawn(is_whole(registry.clone()));
-    let mut task = Projecting { registry, written: BTreeMap::new(), packed: None };
+    let mut task = Projecting::new(registry);
     let mut checked = Some(checked);
     let mut failures = 0;
     loop {
@@ -86,7 +93,7 @@ pub async fn project_once(registry: Arc<Registry>) -> Result<(), RegistryError> 
     for (origin, _) in registry.heads() {
         registry.mark_unprojected(&origin);
     }
-    Projecting { registry, written: BTreeMap::new(), packed: None }.project().await
+    Projecting::new(registry).project().await
 }
 
 /// Whether every object that the branch leads to is there. What opening looks at is less: a power cut may have taken any.
@@ -117,9 +124,25 @@ struct Projecting {
     written: BTreeMap<String, u64>,
     /// A repack under way.
     packed: Option<tokio::task::JoinHandle<()>>,
+    /// Index files as git got them last, by path. Wrong ones do no harm: what they amount to is compared with the store.
+    texts: Cache<String, Vec<u8>, Bulk>,
+}
+
+#[derive(Clone)]
+struct Bulk;
+
+impl Weighter<String, Vec<u8>> for Bulk {
+    fn weight(&self, path: &String, text: &Vec<u8>) -> u64 {
+        (path.len() + text.len()) as u64
+    }
 }
 
 impl Projecting {
+    fn new(registry: Arc<Registry>) -> Self {
+        let texts = Cache::with_weighter(TEXTS, TEXTS_BYTES, Bulk);
+        Self { registry, written: BTreeMap::new(), packed: None, texts }
+    }
+
     /// Commits everything that git does not have yet.
     async fn project(&mut self) -> Result<(), RegistryError> {
         let due: BTreeSet<Origin> = {
@@ -196,11 +219,23 @@ impl Projecting {
         files.content.insert(layout::checkpoint(&folder), head.newest.clone());
         let Some(publisher) = &head.publisher else { return Ok(true) };
         let changed = store.files_changed(head.id, before, head.size).await?;
+        let lines = store.lines_changed(head.id, before, head.size).await?;
+        let mut added: BTreeMap<BrickName, Vec<u8>> = BTreeMap::new();
+        for (brick, row) in lines {
+            added.entry(brick).or_default().extend_from_slice(row.line.as_bytes());
+        }
         for row in changed {
-            let file = store.index_file(head.id, &row.brick, head.size).await?;
-            if let Some((bytes, _)) = file {
-                files.content.insert(layout::index_file(publisher, &row.brick), bytes);
+            let path = layout::index_file(publisher, &row.brick);
+            // New releases stand at the end of what git got last; where a line before them changed, the whole file is read.
+            let mut text = self.texts.remove(&path).map(|(_, text)| text).unwrap_or_default();
+            text.extend(added.remove(&row.brick).unwrap_or_default());
+            if Digest::of(&text) != row.sha256 {
+                let file = store.index_file(head.id, &row.brick, head.size).await?;
+                let Some((bytes, _)) = file else { continue };
+                text = bytes;
             }
+            self.texts.insert(path.clone(), text.clone());
+            files.content.insert(path, text);
         }
         let services = store.services(head.id, before, head.size).await?;
         for state in services {

@@ -31,12 +31,7 @@ pub fn fill_step(step: &mut LogStep, folded: Folded, nodes: Vec<(Node, Hash)>, b
         step.services.push(ServiceRow { service, entry, json });
     }
     for (blob, entry) in folded.blobs {
-        step.blobs.push(BlobRow {
-            sha256: blob.sha256,
-            bytes: blob.bytes,
-            entry,
-            is_here: blobs_are_here,
-        });
+        step.blobs.push(BlobRow { sha256: blob.sha256, bytes: blob.bytes, entry, is_here: blobs_are_here });
     }
 }
 

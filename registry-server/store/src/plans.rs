@@ -20,6 +20,7 @@ async fn every_statement_searches_and_none_walks_a_table_or_a_whole_log() {
         catalogue::LINES,
         catalogue::RELEASE,
         catalogue::FILES_CHANGED,
+        catalogue::LINES_CHANGED,
         buckets::BUCKET,
         buckets::NODES,
         services::SERVICE,

@@ -281,7 +281,10 @@ impl<'a> Script<'a> {
             Demand::Nothing,
         );
         for blob in rows {
-            self.bind(&blob.sha256.as_bytes()[..]).bind(log).bind(to_sql(blob.entry)).bind(to_sql(blob.bytes));
+            self.bind(&blob.sha256.as_bytes()[..])
+                .bind(log)
+                .bind(to_sql(blob.entry))
+                .bind(to_sql(blob.bytes));
         }
     }
 
