@@ -14,7 +14,7 @@ use brick_index::layout;
 use brick_index::replay::{Before, CheckedLeaf, Segment, replay, touches};
 use brick_schemas::predicate::{Predicate, Statement};
 use brick_schemas::{Origin, PublisherName};
-use brick_store::{BlobRow, CommitError, LeafKind, LeafRow, Log, LogStep};
+use brick_store::{BlobRow, CommitError, LeafKind, LeafRow, Log, LogStep, crash_point};
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::hash::{Hash, leaf_hash};
 use brick_tlog::note::{Note, SignatureLine};
@@ -220,10 +220,12 @@ impl Mirroring {
             keep_lines(registry, &origin, &head, &rules).await?;
             return Ok(Brought::Forward);
         }
+        crash_point("mirror-looked");
         let _upload = registry.uploads.read().await;
         // Signatures and archives need no turn: this is where the time goes.
         let (leaves, checked) = check(&state, publisher, from, leaves).await?;
         fetch_archives(registry, peer, &checked, from).await?;
+        crash_point("mirror-archives-fetched");
         let lock = self.lock_of(&origin);
         let _writing = lock.lock().await;
         if registry.stored_log(&origin).await?.is_none_or(|log| log.size != from) {
@@ -241,6 +243,7 @@ impl Mirroring {
             step.leaves.push(LeafRow { bytes: leaf, kind });
         }
         fill_from_segments(&mut step, segments);
+        crash_point("mirror-replayed");
         if commit(registry, step).await? == Brought::Elsewhere {
             return Ok(Brought::Elsewhere);
         }
@@ -475,7 +478,9 @@ async fn after_move(
     head: &Head,
     rules: &HeadRules,
 ) -> Result<(), RegistryError> {
+    crash_point("mirror-committed");
     registry.refresh_head(&log.origin).await?;
+    crash_point("mirror-shown");
     keep_lines(registry, &log.origin, head, rules).await?;
     registry.mark_unprojected(&log.origin);
     if log.hosted {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use brick_schemas::api::EntryReceipt;
 use brick_schemas::predicate::PublisherStatus;
 use brick_schemas::{Digest, Origin, PublisherName};
-use brick_store::{CommitError, LogStep};
+use brick_store::{CommitError, LogStep, crash_point};
 use brick_trust::{BasisRoot, SignedEntry};
 use tokio::sync::mpsc;
 
@@ -116,6 +116,7 @@ impl Sequencer {
             {
                 batch.push(next);
             }
+            crash_point("batch-taken");
             self.sequence(batch).await;
         }
     }
@@ -193,11 +194,13 @@ impl Sequencer {
     }
 
     async fn commit(&mut self, drafts: Vec<Draft>) {
+        crash_point("batch-drafted");
         let steps: Vec<LogStep> = drafts.iter().map(|draft| draft.step.clone()).collect();
         if let Err(err) = self.registry.store.commit(&steps).await {
             self.refuse(drafts, &err).await;
             return;
         }
+        crash_point("batch-committed");
         self.registry.metrics.batches.inc();
         let mut is_admission = false;
         for draft in drafts {
@@ -216,12 +219,14 @@ impl Sequencer {
             if let Err(err) = shown {
                 tracing::error!(%origin, why = %said(&err), "cannot show the new head");
             }
+            crash_point("batch-shown");
             self.registry.mark_unprojected(&origin);
             let mut nodes = Nodes::new(&self.registry.store, draft.tail.log);
             nodes.keep(&draft.step.tiles);
             for accepted in draft.accepted {
                 answer(&mut nodes, &draft.tail, accepted, &draft.step.checkpoint).await;
             }
+            crash_point("batch-answered");
             self.tails.insert(origin, draft.tail);
         }
         if is_admission && let Err(err) = self.open_logs().await {

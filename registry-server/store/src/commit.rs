@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use brick_schemas::{BrickName, Digest, Version};
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
+use crate::crash_point::crash_point;
 use crate::fault::{Fault, ReadError, from_sql, holds_fault, to_sql};
 use crate::log::LogId;
 use crate::open::Store;
@@ -125,6 +126,7 @@ impl Store {
     async fn commit_checked(&self, steps: &[LogStep], here: &HashSet<Digest>) -> Result<(), CommitError> {
         let mut writing = self.writing().await?;
         let mut tx = writing.begin().await?;
+        crash_point("commit-begun");
         let mut outcome = Ok(());
         for step in steps {
             outcome = apply(&mut tx, step, here).await;
@@ -132,6 +134,7 @@ impl Store {
                 break;
             }
         }
+        crash_point("commit-applied");
         match outcome {
             Ok(()) => tx.commit().await?,
             // A fault drops the connection with the transaction; a refusal is no reason to open another.
@@ -139,6 +142,7 @@ impl Store {
             Err(_) => tx.rollback().await?,
         }
         writing.done();
+        crash_point("commit-done");
         outcome
     }
 }
@@ -150,6 +154,7 @@ async fn apply(
 ) -> Result<(), CommitError> {
     move_size(tx, step).await?;
     insert_leaves(tx, step).await?;
+    crash_point("commit-leaves-written");
     upsert_tiles(tx, step).await?;
     insert_checkpoint(tx, step).await?;
     insert_lines(tx, step).await?;
