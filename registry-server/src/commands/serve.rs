@@ -43,11 +43,11 @@ pub(super) struct ServeArgs {
 /// # Errors
 /// [`Failure`].
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let configured = configured(&args.config)?;
-    let settings = settings(&configured)?;
     let crash = std::env::var(CRASH_POINT_VARIABLE).ok();
     check_crash_point(crash.as_deref())
         .map_err(|err| Failure::yours("cannot crash as asked").because(&err))?;
+    let configured = configured(&args.config)?;
+    let settings = settings(&configured)?;
     check_git()?;
     if args.check_config {
         println!("{} is sound: {} of {}", configured.path.display(), settings.id, settings.operator);
