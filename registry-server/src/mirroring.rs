@@ -144,7 +144,7 @@ impl Mirroring {
             Some(log) => log,
             None => registry.log_with(&origin, None, &rules.log).await?,
         };
-        let mut tail = load_tail(registry, &log).await?;
+        let Some(mut tail) = load_tail(registry, &log).await? else { return Ok(Brought::Elsewhere) };
         if self.is_known(registry, peer, &tail, &log, &head).await? {
             keep_lines(registry, &origin, &head, &rules).await?;
             return Ok(Brought::Forward);
@@ -215,7 +215,7 @@ impl Mirroring {
         if log.size != from {
             return Ok(Brought::Elsewhere);
         }
-        let mut tail = load_tail(registry, &log).await?;
+        let Some(mut tail) = load_tail(registry, &log).await? else { return Ok(Brought::Elsewhere) };
         if self.is_known(registry, peer, &tail, &log, &head).await? {
             keep_lines(registry, &origin, &head, &rules).await?;
             return Ok(Brought::Forward);
@@ -283,10 +283,13 @@ impl Mirroring {
     }
 }
 
-async fn load_tail(registry: &Registry, log: &Log) -> Result<LogTail, RegistryError> {
-    LogTail::load(&registry.store, log)
-        .await
-        .map_err(|err| RegistryError::Damaged { origin: log.origin.clone(), err: Box::new(err) })
+/// The edge of a log, unless somebody else moves it meanwhile: then what was read need not add up.
+async fn load_tail(registry: &Registry, log: &Log) -> Result<Option<LogTail>, RegistryError> {
+    match LogTail::load(&registry.store, log).await {
+        Ok(tail) => Ok(Some(tail)),
+        Err(_) if registry.stored_log(&log.origin).await?.is_none_or(|now| now.size != log.size) => Ok(None),
+        Err(err) => Err(RegistryError::Damaged { origin: log.origin.clone(), err: Box::new(err) }),
+    }
 }
 
 async fn check(

@@ -190,6 +190,8 @@ impl Scene {
             self.wait_until(seat, "git has everything", |scene| scene.git_has_all(seat));
             self.wait_until(seat, "no blob is missing", |scene| scene.has_all_blobs(seat));
         }
+        let said = self.federation.said();
+        assert!(!said.contains("does not add up"), "a sound log was taken for a damaged one:\n{said}");
         for seat in 0..self.seats() {
             self.federation.stop(seat);
             self.check(seat);
