@@ -24,6 +24,18 @@ const PACKING_CONFIG: &str = "[pack]\n\tdeltaCacheSize = 0\n";
 #[derive(Debug, Clone)]
 pub struct Projection {
     path: PathBuf,
+    watcher: fn(Stage),
+}
+
+/// How far a commit has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Its objects are in memory; nothing is on the disk.
+    ObjectsMade,
+    /// They are on the disk as one pack; nobody is led to them.
+    PackWritten,
+    /// The branch leads to them.
+    BranchMoved,
 }
 
 /// Why the repository could not be read or moved.
@@ -57,7 +69,7 @@ impl Projection {
     /// # Errors
     /// [`ProjectionError`] when the place cannot be written.
     pub fn open(path: &Path) -> Result<(Self, Made), ProjectionError> {
-        let projection = Self { path: path.to_owned() };
+        let projection = Self { path: path.to_owned(), watcher: |_| {} };
         if path.exists() {
             if projection.head_is_whole() {
                 projection.write_packing()?;
@@ -77,6 +89,12 @@ impl Projection {
     fn write_packing(&self) -> Result<(), ProjectionError> {
         std::fs::write(self.path.join(PACKING), PACKING_CONFIG)
             .map_err(|err| ProjectionError::Io { path: self.path.clone(), err })
+    }
+
+    /// The same repository, with somebody who is told of each stage of every commit as it is reached.
+    #[must_use]
+    pub fn watched_by(self, watcher: fn(Stage)) -> Self {
+        Self { watcher, ..self }
     }
 
     /// Where it lies.
@@ -180,7 +198,9 @@ impl Projection {
         let parents: Vec<_> = parent.iter().collect();
         let commit = repository.commit(None, &who, &who, message, &tree, &parents)?;
         new_objects.push(commit);
+        (self.watcher)(Stage::ObjectsMade);
         self.write_pack(&repository, &new_objects)?;
+        (self.watcher)(Stage::PackWritten);
         // The reference moves last: readers see the old commit or the whole new one.
         match &parent {
             Some(before) => {
@@ -190,6 +210,7 @@ impl Projection {
                 repository.reference(layout::BRANCH, commit, false, message)?;
             }
         }
+        (self.watcher)(Stage::BranchMoved);
         Ok(Some(commit))
     }
 

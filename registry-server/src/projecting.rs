@@ -7,9 +7,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use brick_index::layout;
-use brick_index::projection::{Projection, ProjectionError};
+use brick_index::projection::{Projection, ProjectionError, Stage};
 use brick_schemas::{BrickName, Digest, Origin};
-use brick_store::ReadError;
+use brick_store::{ReadError, crash_point};
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::note::Note;
 use quick_cache::Weighter;
@@ -94,6 +94,15 @@ pub async fn project_once(registry: Arc<Registry>) -> Result<(), RegistryError> 
         registry.mark_unprojected(&origin);
     }
     Projecting::new(registry).project().await
+}
+
+/// Ends the process at a stage of a commit, where the environment asks for that.
+pub(crate) fn crash_at(stage: Stage) {
+    crash_point(match stage {
+        Stage::ObjectsMade => "git-objects-made",
+        Stage::PackWritten => "git-pack-written",
+        Stage::BranchMoved => "git-branch-moved",
+    });
 }
 
 /// Whether every object that the branch leads to is there. What opening looks at is less: a power cut may have taken any.
@@ -189,9 +198,11 @@ impl Projecting {
             1 => "1 leaf".to_owned(),
             n => format!("{n} leaves"),
         };
+        crash_point("git-gathered");
         let projection = self.registry.projection.clone();
         let author = self.registry.settings.id.to_string();
         blocking(move || projection.commit(&content, &message, &author, now())).await?;
+        crash_point("git-committed");
         self.registry.metrics.git_commits.inc();
         Ok(())
     }

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use brick_schemas::api::{EntryReceipt, ProblemType};
 use brick_schemas::predicate::Release;
 use brick_schemas::{Blob, Digest};
-use brick_store::BlobError;
+use brick_store::{BlobError, crash_point};
 use brick_trust::envelope::MAX_ENTRY_BYTES;
 use tokio::sync::oneshot;
 
@@ -40,6 +40,7 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
     }
     // Who may not publish here is told so before a byte of an archive is stored.
     let admitted = sent.admit(registry, &looked).await?;
+    crash_point("publish-admitted");
     let mut came = BTreeSet::new();
     let mut is_checked = false;
     let mut count = 0;
@@ -72,6 +73,7 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
         .queue
         .try_send(Submission { entry: admitted.received, answer })
         .map_err(|_| Rejection::busy("too many entries are waiting to be logged"))?;
+    crash_point("publish-queued");
     wait.await.unwrap_or_else(|_| {
         Err(match registry.closed_log(&origin) {
             Some(why) => Rejection::from(&why),

@@ -156,6 +156,7 @@ impl Registry {
             Store::open(&settings.data, StoreOptions::default()).await.map_err(RegistryError::store)?;
         let git = settings.data.join("commons.git");
         let (projection, _) = blocking(move || Projection::open(&git)).await?;
+        let projection = projection.watched_by(crate::projecting::crash_at);
         let (queue, receiver) = mpsc::channel(MAX_QUEUE);
         let kept_answers = KeptAnswers::new(settings.read_cache_bytes);
         let registry = Arc::new(Self {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use brick_schemas::api::EntryReceipt;
 use brick_schemas::predicate::PublisherStatus;
 use brick_schemas::{Digest, Origin, PublisherName};
-use brick_store::CommitError;
+use brick_store::{CommitError, crash_point};
 use brick_trust::{BasisRoot, SignedEntry};
 use tokio::sync::mpsc;
 
@@ -124,6 +124,7 @@ impl Sequencer {
             {
                 batch.push(next);
             }
+            crash_point("batch-taken");
             self.sequence(batch).await;
         }
     }
@@ -202,10 +203,12 @@ impl Sequencer {
     }
 
     async fn commit(&mut self, drafts: Vec<Draft>) {
+        crash_point("batch-drafted");
         if let Err(err) = self.registry.store.commit(&drafts).await {
             self.refuse(drafts, &err).await;
             return;
         }
+        crash_point("batch-committed");
         self.registry.metrics.batches.inc();
         let mut is_admission = false;
         for draft in drafts {
@@ -224,6 +227,7 @@ impl Sequencer {
             if let Err(err) = shown {
                 tracing::error!(%origin, why = %said(&err), "cannot show the new head");
             }
+            crash_point("batch-shown");
             self.registry.mark_unprojected(&origin);
             let mut nodes = Nodes::new(&self.registry.store, draft.tail.log);
             nodes.keep(draft.step.tiles);
@@ -237,6 +241,7 @@ impl Sequencer {
             for accepted in draft.accepted {
                 answer(&mut nodes, &draft.tail, accepted, &draft.step.checkpoint).await;
             }
+            crash_point("batch-answered");
             self.tails.insert(origin, draft.tail);
         }
         if is_admission && let Err(err) = self.open_logs().await {

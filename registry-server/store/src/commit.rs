@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use brick_schemas::{BrickName, Digest, Version};
 
+use crate::crash_point::crash_point;
 use crate::fault::{Fault, ReadError, holds_fault};
 use crate::log::LogId;
 use crate::open::Store;
@@ -126,6 +127,7 @@ impl Store {
     ) -> Result<(), CommitError> {
         let mut writing = self.writing().await?;
         let mut tx = writing.begin().await?;
+        crash_point("commit-begun");
         let mut script = Script::default();
         let mut outcome = Ok(());
         for step in steps {
@@ -140,6 +142,7 @@ impl Store {
         if outcome.is_ok() {
             outcome = script.run(&mut tx).await;
         }
+        crash_point("commit-applied");
         match outcome {
             Ok(()) => tx.commit().await?,
             // A fault drops the connection with the transaction; a refusal is no reason to open another.
@@ -147,6 +150,7 @@ impl Store {
             Err(_) => tx.rollback().await?,
         }
         writing.done();
+        crash_point("commit-done");
         outcome
     }
 }

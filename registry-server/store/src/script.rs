@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, Either, Encode, Executor as _, Sqlite, Transaction, Type};
 
 use crate::commit::CommitError;
+use crate::crash_point::crash_point;
 use crate::fault::{from_sql, to_sql};
 use crate::served::{FORGET_COSIGNATURES, PRUNE, SHOW};
 use crate::step::{BlobRow, LeafKind, LineRow, LogStep, TileRow};
@@ -325,6 +326,9 @@ impl<'a> Script<'a> {
                     let demand = open.next().expect("a result for each statement");
                     if demand.rows().is_some_and(|rows| rows != done.rows_affected()) {
                         doubtful.push(demand);
+                    }
+                    if matches!(demand, Demand::Leaves(..)) {
+                        crash_point("commit-leaves-written");
                     }
                 }
                 Ok(Either::Right(_)) => {}
