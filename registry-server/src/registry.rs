@@ -18,6 +18,7 @@ use crate::archive_check::KeptVerdicts;
 use crate::blocking::blocking;
 use crate::closed::ClosedLogs;
 use crate::counts::KeptCounts;
+use crate::gap::Gaps;
 use crate::heads::ShownHead;
 use crate::kept_answers::KeptAnswers;
 use crate::metrics::Metrics;
@@ -62,6 +63,7 @@ pub struct Registry {
     /// Held for reading while an upload is received, so that no blob is swept away under it.
     pub uploads: tokio::sync::RwLock<()>,
     pub(crate) closed: ClosedLogs,
+    pub(crate) gaps: Gaps,
     pub(crate) peer_clients: PeerClients,
     pub(crate) kept_counts: KeptCounts,
     /// Answers that lie ready.
@@ -174,6 +176,7 @@ impl Registry {
             metrics: Metrics::default(),
             uploads: tokio::sync::RwLock::new(()),
             closed: ClosedLogs::default(),
+            gaps: Gaps::default(),
             peer_clients: PeerClients::default(),
             kept_counts: KeptCounts::default(),
             kept_answers,

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use brick_store::{BackedUp, BackupError, copy_store};
+use brick_store::{BackedUp, BackupError, copy_store, restore_store};
 use serde_json::json;
 
 use super::failure::Failure;
 use super::serve::{configured, runtime, settings};
+use crate::registry::now;
 
 /// Copy all that is stored to a new folder, also while the registry runs
 ///
@@ -46,7 +47,7 @@ pub(super) struct RestoreArgs {
 /// [`Failure`].
 pub(super) fn backup(args: &BackupArgs) -> Result<(), Failure> {
     let data = data_of(&args.config)?;
-    let backed_up = copy(&data, &args.dir, "the backup was not made")?;
+    let backed_up = told(runtime()?.block_on(copy_store(&data, &args.dir)), "the backup was not made")?;
     say("copied", &backed_up, args.json);
     Ok(())
 }
@@ -57,7 +58,8 @@ pub(super) fn backup(args: &BackupArgs) -> Result<(), Failure> {
 /// [`Failure`].
 pub(super) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     let data = data_of(&args.config)?;
-    let restored = copy(&args.dir, &data, "the backup was not restored")?;
+    let restored =
+        told(runtime()?.block_on(restore_store(&args.dir, &data, now())), "the backup was not restored")?;
     say("restored", &restored, args.json);
     Ok(())
 }
@@ -67,8 +69,8 @@ fn data_of(config: &Path) -> Result<PathBuf, Failure> {
     Ok(settings.data)
 }
 
-fn copy(from: &Path, to: &Path, failed: &str) -> Result<BackedUp, Failure> {
-    runtime()?.block_on(copy_store(from, to)).map_err(|err| {
+fn told(outcome: Result<BackedUp, BackupError>, failed: &str) -> Result<BackedUp, Failure> {
+    outcome.map_err(|err| {
         let failure = match err {
             BackupError::Damaged { .. } => Failure::alarm(failed).because(&err),
             _ => Failure::yours(failed).because(&err),

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use brick_schemas::Digest;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::fault::Fault;
@@ -12,6 +12,8 @@ use crate::inspect::digest_of_file;
 
 const DATABASE: &str = "registry.sqlite3";
 const BLOBS: &str = "blobs";
+/// The value that says when a store was restored, in Unix seconds as text; empty once it has caught up with its peers.
+pub const RESTORED: &str = "restored";
 
 /// What a backup holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -111,6 +113,34 @@ pub async fn copy_store(from: &Path, to: &Path) -> Result<BackedUp, BackupError>
         _ => {}
     }
     Ok(backed_up)
+}
+
+/// Puts the backup in `from` in the new place `to`, as [`copy_store`] does, and notes in it that it was restored.
+///
+/// - `now`: Unix seconds, for the note under [`RESTORED`].
+///
+/// # Errors
+/// [`BackupError`].
+pub async fn restore_store(from: &Path, to: &Path, now: u64) -> Result<BackedUp, BackupError> {
+    let restored = copy_store(from, to).await?;
+    let database = to.join(DATABASE);
+    let mut writer = SqliteConnectOptions::new()
+        .filename(&database)
+        .journal_mode(SqliteJournalMode::Delete)
+        .synchronous(SqliteSynchronous::Extra)
+        .disable_statement_logging()
+        .connect()
+        .await?;
+    sqlx::query(
+        "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    )
+    .bind(RESTORED)
+    .bind(now.to_string().into_bytes())
+    .execute(&mut writer)
+    .await?;
+    writer.close().await?;
+    flush(&database)?;
+    Ok(restored)
 }
 
 fn make_new(to: &Path) -> Result<(), BackupError> {

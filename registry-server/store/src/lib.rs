@@ -47,7 +47,7 @@ mod sync;
 mod tiles;
 mod witness;
 
-pub use backup::{BackedUp, BackupError, copy_store};
+pub use backup::{BackedUp, BackupError, RESTORED, copy_store, restore_store};
 pub use blob::{BlobError, BlobWriter};
 pub use buckets::MAX_NODES_PER_READ;
 pub use catalogue::ReleaseRow;

@@ -3,6 +3,7 @@
 mod backups;
 mod checking;
 mod files;
+mod gaps;
 mod git;
 mod hostile;
 mod http;
