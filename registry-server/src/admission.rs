@@ -2,7 +2,7 @@
 
 use brick_schemas::api::{EntryReceipt, ProblemType};
 use brick_schemas::predicate::{Predicate, ROOT_PAYLOAD_TYPE, Release, Statement};
-use brick_schemas::{Blob, Origin, PublicKey, PublisherName};
+use brick_schemas::{Blob, Digest, Origin, PublicKey, PublisherName};
 use brick_trust::{BasisRoot, Commons, Entry, Envelope, Pin, Position, Refused, Step, authorise};
 
 use crate::heads::ShownHead;
@@ -193,7 +193,8 @@ async fn admit_entry(
         _ => None,
     };
     if let Some(release) = &release {
-        as_shown(|| demand_new_version(registry, &origin, release)).await?;
+        let payload = &signed.entry().payload;
+        as_shown(|| demand_new_version(registry, &origin, release, payload)).await?;
     }
     let received = Received::Publisher { publisher, signed: Box::new(signed), basis_root, leaf };
     Ok(Admitted { received, origin, blobs, release })
@@ -204,11 +205,14 @@ async fn demand_new_version(
     registry: &Registry,
     origin: &Origin,
     release: &Release,
+    payload: &Digest,
 ) -> Result<(), Rejection> {
     // The head as of now: while entries are checked the log goes on moving, and old states are not kept.
     let head = hosted_head(registry, origin)?;
     let row = registry.store.release(head.id, &release.name.brick, &release.version, head.size).await?;
     match row {
+        // Somebody else sent the same entry, and it was logged a moment ago: the sequencer gives it its one place.
+        Some(row) if registry.store.payload_index(head.id, payload).await? == Some(row.entry) => Ok(()),
         Some(row) => Err(Rejection::conflict(&brick_index::fold::Conflict::VersionExists {
             name: release.name.clone(),
             version: release.version.clone(),
