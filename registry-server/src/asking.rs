@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use brick_client::{AddCheckpointAnswer, Client};
 use brick_schemas::{Origin, PublisherName};
+use brick_store::crash_point;
 use brick_tlog::cosignature::verify_cosignatures;
 use brick_tlog::note::{Note, SignatureLine};
 use brick_tlog::witness::AddCheckpoint;
@@ -103,7 +104,9 @@ impl Asked {
         if cosigned_lately(&note, own) && !must_pass_on {
             return Ok(());
         }
+        crash_point("cosignature-asked");
         let line = self.ask(registry, origin, head, &note).await?;
+        crash_point("cosignature-came");
         if must_pass_on {
             self.sent.insert(origin.clone(), (head.size, note.signatures.len()));
         }

@@ -9,7 +9,7 @@ use brick_client::{AskError, Family};
 use brick_schemas::archive::Limits;
 use brick_schemas::predicate::Release;
 use brick_schemas::{Blob, Digest, Origin};
-use brick_store::{BlobUse, LogId, MissingBlob};
+use brick_store::{BlobUse, LogId, MissingBlob, crash_point};
 use brick_trust::Refused;
 use futures_util::stream::StreamExt as _;
 
@@ -234,13 +234,17 @@ async fn ask(registry: &Registry, peer: &Peer, blob: &Blob) -> Result<Option<Vec
 }
 
 async fn keep(registry: &Registry, blob: &Blob, bytes: &[u8]) -> Fetched {
+    crash_point("fetched-blob-checked");
     let kept = async {
         let mut writer = registry.store.blob_writer(blob.bytes).await?;
         writer.write(bytes).await?;
         writer.finish(blob.sha256).await
     };
     match kept.await {
-        Ok(()) => Fetched::Here,
+        Ok(()) => {
+            crash_point("fetched-blob-kept");
+            Fetched::Here
+        }
         Err(err) => {
             tracing::warn!(sha256 = %blob.sha256, why = %said(&err), "a fetched blob could not be kept");
             Fetched::Missing

@@ -1,7 +1,7 @@
 //! Which head do readers see? The newest that a quorum of witnesses has cosigned.
 
 use brick_schemas::{Origin, PublisherName};
-use brick_store::{CosignatureRow, LogId, ServeError};
+use brick_store::{CosignatureError, CosignatureRow, LogId, ServeError, crash_point};
 use brick_tlog::note::{Note, SignatureLine};
 use brick_trust::{HeadRules, open_head};
 
@@ -122,7 +122,10 @@ impl Registry {
             let note = self.note_at(log.id, size).await?;
             if rules.as_ref().is_some_and(|rules| has_quorum(&note, rules)) {
                 match self.store.set_served(log.id, size).await {
-                    Ok(_) => served_size = size,
+                    Ok(_) => {
+                        crash_point("quorum-served");
+                        served_size = size;
+                    }
                     // Somebody showed readers a newer one meanwhile, and has noted it.
                     Err(ServeError::NotASize { served_size, .. }) if served_size > size => return Ok(()),
                     Err(err) => return Err(RegistryError::store(err)),
@@ -164,7 +167,7 @@ impl Registry {
     ///
     /// - `note`: a head of the log at `size`, already known to be the log's.
     ///
-    /// Returns how many there are.
+    /// Returns how many there are; none where this registry's copy has no head of that size.
     ///
     /// # Errors
     /// [`RegistryError::Refused`] where a known witness's line is false.
@@ -203,7 +206,13 @@ impl Registry {
         }
         let count = rows.len();
         if count > 0 {
-            self.store.put_cosignatures(log.id, size, &rows).await.map_err(RegistryError::store)?;
+            match self.store.put_cosignatures(log.id, size, &rows).await {
+                Ok(()) => {}
+                // A copy goes from one fetched head to the next, and is asked to cosign those between as well.
+                Err(CosignatureError::UnknownCheckpoint { .. }) => return Ok(0),
+                Err(err) => return Err(RegistryError::store(err)),
+            }
+            crash_point("cosignature-stored");
             self.refresh(origin, Candidates::One(size)).await?;
             self.mark_unprojected(origin);
         }

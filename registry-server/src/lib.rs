@@ -29,6 +29,7 @@ pub mod git_process;
 pub mod heads;
 pub mod health;
 pub mod kept_answers;
+pub mod kept_index;
 pub mod listening;
 pub mod lists;
 pub mod log_tail;

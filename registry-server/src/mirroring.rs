@@ -14,7 +14,7 @@ use brick_index::layout;
 use brick_index::replay::{Before, CheckedLeaf, Segment, replay, touches};
 use brick_schemas::predicate::{Predicate, Statement};
 use brick_schemas::{Origin, PublisherName};
-use brick_store::{BlobRow, CommitError, LeafKind, LeafRow, Log, LogStep};
+use brick_store::{BlobRow, CommitError, LeafKind, LeafRow, Log, LogStep, crash_point};
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::hash::{Hash, leaf_hash};
 use brick_tlog::note::{Note, SignatureLine};
@@ -144,7 +144,7 @@ impl Mirroring {
             Some(log) => log,
             None => registry.log_with(&origin, None, &rules.log).await?,
         };
-        let mut tail = load_tail(registry, &log).await?;
+        let Some(mut tail) = load_tail(registry, &log).await? else { return Ok(Brought::Elsewhere) };
         if self.is_known(registry, peer, &tail, &log, &head).await? {
             keep_lines(registry, &origin, &head, &rules).await?;
             return Ok(Brought::Forward);
@@ -165,6 +165,7 @@ impl Mirroring {
                     sha256: blob.sha256,
                     bytes: blob.bytes,
                     entry: index,
+                    is_here: false,
                 }));
             }
             let kind = LeafKind::Envelope { payload: envelope.payload_digest() };
@@ -218,16 +219,18 @@ impl Mirroring {
         if log.size != from {
             return Ok(Brought::Elsewhere);
         }
-        let mut tail = load_tail(registry, &log).await?;
+        let Some(mut tail) = load_tail(registry, &log).await? else { return Ok(Brought::Elsewhere) };
         if self.is_known(registry, peer, &tail, &log, &head).await? {
             keep_lines(registry, &origin, &head, &rules).await?;
             return Ok(Brought::Forward);
         }
         may_mirror(registry, &origin, &head)?;
+        crash_point("mirror-looked");
         let _upload = registry.uploads.read().await;
         // Signatures and archives need no turn: this is where the time goes.
         let (leaves, checked) = check(&state, publisher, from, leaves).await?;
         fetch_archives(registry, peer, &checked, from).await?;
+        crash_point("mirror-archives-fetched");
         let lock = self.lock_of(&origin);
         let _writing = lock.lock().await;
         if registry.stored_log(&origin).await?.is_none_or(|log| log.size != from) {
@@ -245,6 +248,7 @@ impl Mirroring {
             step.leaves.push(LeafRow { bytes: leaf, kind });
         }
         fill_from_segments(&mut step, segments);
+        crash_point("mirror-replayed");
         if commit(registry, step).await? == Brought::Elsewhere {
             return Ok(Brought::Elsewhere);
         }
@@ -284,10 +288,13 @@ impl Mirroring {
     }
 }
 
-async fn load_tail(registry: &Registry, log: &Log) -> Result<LogTail, RegistryError> {
-    LogTail::load(&registry.store, log)
-        .await
-        .map_err(|err| RegistryError::Damaged { origin: log.origin.clone(), err: Box::new(err) })
+/// The edge of a log, unless somebody else moves it meanwhile: then what was read need not add up.
+async fn load_tail(registry: &Registry, log: &Log) -> Result<Option<LogTail>, RegistryError> {
+    match LogTail::load(&registry.store, log).await {
+        Ok(tail) => Ok(Some(tail)),
+        Err(_) if registry.stored_log(&log.origin).await?.is_none_or(|now| now.size != log.size) => Ok(None),
+        Err(err) => Err(RegistryError::Damaged { origin: log.origin.clone(), err: Box::new(err) }),
+    }
 }
 
 async fn check(
@@ -474,7 +481,7 @@ pub(crate) fn fill_from_segments(step: &mut LogStep, segments: Vec<Segment>) {
     }
     merged.lines =
         lines.into_iter().map(|((brick, version), (entry, line))| (brick, version, entry, line)).collect();
-    fill_step(step, merged, nodes.into_iter().collect());
+    fill_step(step, merged, nodes.into_iter().collect(), false);
 }
 
 /// Keeps the cosignatures on a head that is stored already, if any of them is new.
@@ -506,7 +513,9 @@ async fn after_move(
     head: &Head,
     rules: &HeadRules,
 ) -> Result<(), RegistryError> {
+    crash_point("mirror-committed");
     registry.refresh_head(&log.origin).await?;
+    crash_point("mirror-shown");
     keep_lines(registry, &log.origin, head, rules).await?;
     registry.mark_unprojected(&log.origin);
     if log.hosted {

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use brick_schemas::api::{EntryReceipt, ProblemType};
 use brick_schemas::predicate::Release;
 use brick_schemas::{Blob, Digest};
-use brick_store::BlobError;
+use brick_store::{BlobError, crash_point};
 use brick_trust::envelope::MAX_ENTRY_BYTES;
 use tokio::sync::oneshot;
 
@@ -34,11 +34,13 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
         _ => return Err(Rejection::new(ProblemType::Malformed, "the first part must be `entry`")),
     };
     let sent = Sent::parse(registry, leaf)?;
-    if let Some(receipt) = sent.logged_before(registry).await? {
+    let mut looked = sent.look(registry).await?;
+    if let Some(receipt) = looked.receipt.take() {
         return Ok(receipt);
     }
     // Who may not publish here is told so before a byte of an archive is stored.
-    let admitted = sent.admit(registry).await?;
+    let admitted = sent.admit(registry, &looked).await?;
+    crash_point("publish-admitted");
     let mut came = BTreeSet::new();
     let mut is_checked = false;
     let mut count = 0;
@@ -71,6 +73,7 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
         .queue
         .try_send(Submission { entry: admitted.received, answer })
         .map_err(|_| Rejection::busy("too many entries are waiting to be logged"))?;
+    crash_point("publish-queued");
     wait.await.unwrap_or_else(|_| {
         Err(match registry.closed_log(&origin) {
             Some(why) => Rejection::from(&why),
@@ -148,7 +151,7 @@ async fn receive_blob(
     };
     // The disk and the processor work side by side; what turns out false is swept like any blob that no entry names.
     let limits = registry.settings.limits.archive();
-    let (kept, checked) = tokio::join!(writer.finish(sha256), registry.check_archive(held, release, limits));
+    let (kept, checked) = tokio::join!(writer.finish(sha256), registry.check_contents(held, release, limits));
     kept.map_err(|err| Rejection::from(&err))?;
     checked.map_err(|err| Rejection::refused(&err))?;
     Ok(ReceivedBlob { sha256, is_checked: true })

@@ -22,6 +22,7 @@ use crate::gap::Gaps;
 use crate::heads::ShownHead;
 use crate::kept_answers::KeptAnswers;
 use crate::metrics::Metrics;
+use crate::nodes::KeptRoots;
 use crate::peer_clients::PeerClients;
 use crate::problem::Rejection;
 use crate::sequencer::Submission;
@@ -69,6 +70,7 @@ pub struct Registry {
     pub kept_answers: KeptAnswers,
     pub(crate) kept_texts: KeptTexts,
     pub(crate) kept_verdicts: KeptVerdicts,
+    pub(crate) kept_roots: KeptRoots,
     /// Logs whose git files are behind.
     pub(crate) unprojected: Mutex<BTreeSet<Origin>>,
 }
@@ -169,6 +171,7 @@ impl Registry {
         settings.data = std::path::absolute(&settings.data).map_err(RegistryError::store)?;
         let git = settings.data.join("commons.git");
         let (projection, _) = blocking(move || Projection::open(&git)).await?;
+        let projection = projection.watched_by(crate::projecting::crash_at);
         let (queue, receiver) = mpsc::channel(MAX_QUEUE);
         let kept_answers = KeptAnswers::new(settings.read_cache_bytes);
         let registry = Arc::new(Self {
@@ -192,6 +195,7 @@ impl Registry {
             kept_answers,
             kept_texts: KeptTexts::default(),
             kept_verdicts: KeptVerdicts::default(),
+            kept_roots: KeptRoots::default(),
             unprojected: Mutex::new(BTreeSet::new()),
         });
         registry.load_commons().await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use brick_schemas::{Origin, PublisherName};
-use brick_store::WitnessState;
+use brick_store::{WitnessState, crash_point};
 use brick_tlog::checkpoint::{Checkpoint, open_checkpoint, open_note};
 use brick_tlog::cosignature::cosign;
 use brick_tlog::note::{KeyName, Note, SignatureLine, Vkey};
@@ -202,6 +202,7 @@ impl Registry {
         {
             return Ok(WitnessAnswer::Refused(refused));
         }
+        crash_point("witness-checked");
         let line = cosign(&note.text, &self.witness_name(), &self.settings.witness_key, time);
         let mut kept = log_lines(checkpoint, note);
         kept.signatures.push(line.clone());
@@ -212,6 +213,7 @@ impl Registry {
             time,
             note: kept.to_bytes(),
         };
+        crash_point("witness-signed");
         // Persisted before it is answered; of two racing requests one wins, the other is told the new size.
         match self.store.advance_witness(origin, expected, &state).await.map_err(RegistryError::store)? {
             true => {}
@@ -220,8 +222,10 @@ impl Registry {
                 return Ok(WitnessAnswer::Decided(Decision::Conflict { size }));
             }
         }
+        crash_point("witness-persisted");
         self.metrics.cosignatures.inc();
         self.keep_cosignatures(origin, &kept, checkpoint.size).await?;
+        crash_point("witness-answering");
         Ok(WitnessAnswer::Cosigned(line))
     }
 

@@ -135,6 +135,11 @@ impl Federation {
         Vkey::of(name, Algorithm::Ed25519, &self.seats[seat].log_key)
     }
 
+    /// Where to run what goes on beside the test.
+    pub fn handle(&self) -> &tokio::runtime::Handle {
+        self.runtime.handle()
+    }
+
     /// Runs a question to its answer.
     pub fn block_on<F: Future>(&self, question: F) -> F::Output {
         self.runtime.block_on(question)
@@ -301,6 +306,45 @@ impl Federation {
         if let Some(process) = self.seats[seat].process.take() {
             process.stop("TERM", LIMIT);
         }
+    }
+
+    /// Starts a registry with more environment, and does not wait until it listens.
+    ///
+    /// # Panics
+    /// When there is no such process to be had.
+    pub fn spawn(&mut self, seat: usize, env: &[(&str, &str)]) {
+        self.seats[seat].spawn(env);
+    }
+
+    /// Whether a registry's process has ended by itself.
+    pub fn has_ended(&mut self, seat: usize) -> bool {
+        let process = &mut self.seats[seat].process;
+        process.as_mut().is_none_or(|process| process.wait(Duration::ZERO).is_some())
+    }
+
+    /// How a registry's process ended, if it does so by itself within `limit`.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn wait_for_end(&mut self, seat: usize, limit: Duration) -> Option<Ended> {
+        let process = &mut self.seats[seat].process;
+        process.as_mut().expect("it runs").wait(limit)?;
+        process.take().map(Running::kill)
+    }
+
+    /// Kills a registry at once; what it said, where it ran.
+    pub fn kill(&mut self, seat: usize) -> Option<Ended> {
+        self.seats[seat].process.take().map(Running::kill)
+    }
+
+    /// The end of what the registries' processes said.
+    pub fn said(&self) -> String {
+        self.seats.iter().map(|seat| format!("{} said:\n{}\n", seat.id, seat.said())).collect()
+    }
+
+    /// Runs `brickyard` where a registry's set-up lies.
+    pub fn brickyard(&self, seat: usize, args: &[&str]) -> Ended {
+        self.seats[seat].room.run("brickyard", args)
     }
 
     /// Starts a registry that was stopped, on its old address.

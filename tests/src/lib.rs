@@ -1,11 +1,15 @@
 //! Does the house stand, seen from outside? What the tests of the whole repository share.
 
+pub mod content;
 pub mod corpus;
+#[cfg(unix)]
+pub mod faults;
 #[cfg(unix)]
 pub mod federation;
 pub mod folder;
 pub mod git;
 pub mod process;
+pub mod random;
 
 use std::path::{Path, PathBuf};
 

@@ -219,6 +219,7 @@ impl Checking<'_> {
                 sha256: blob.sha256,
                 bytes: blob.bytes,
                 entry: index,
+                is_here: false,
             }));
             if let Predicate::Registry(record) = &statement.predicate
                 && let Ok(vkey) = brick_trust::commons::witness_vkey(record)

@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use brick_store::{CRASH_POINT_VARIABLE, check_crash_point};
 use tracing_subscriber::EnvFilter;
 
 use super::failure::Failure;
@@ -42,6 +43,9 @@ pub(super) struct ServeArgs {
 /// # Errors
 /// [`Failure`].
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let crash = std::env::var(CRASH_POINT_VARIABLE).ok();
+    check_crash_point(crash.as_deref())
+        .map_err(|err| Failure::yours("cannot crash as asked").because(&err))?;
     let configured = configured(&args.config)?;
     let settings = settings(&configured)?;
     check_git()?;

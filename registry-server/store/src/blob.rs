@@ -16,6 +16,7 @@ use tempfile::TempPath;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::crash_point::crash_point;
 use crate::fault::Fault;
 use crate::open::{OpenError, Store, sync_dir};
 
@@ -234,6 +235,7 @@ impl BlobWriter {
         if found != expected {
             return Err(BlobError::WrongDigest { expected, found });
         }
+        crash_point("blob-received");
         let tmp_dir = self.root.join("tmp");
         let sink = match self.sink {
             Sink::Memory { bytes, _room } => Err((bytes, _room)),
@@ -246,7 +248,7 @@ impl BlobWriter {
         let path = shard.join(&expected.to_string()[2..]);
         let (settled, stopped) = (self.settled, self.stopped);
         let keep = move || {
-            let (file, tmp) = match sink {
+            let (file, mut tmp) = match sink {
                 Ok(written) => written,
                 Err((bytes, _room)) => {
                     let mut made =
@@ -255,9 +257,13 @@ impl BlobWriter {
                     made.into_parts()
                 }
             };
+            crash_point("blob-written");
             // The bytes first: a name that is durable before them would name an empty or torn file after a power cut.
             file.sync_all().map_err(BlobError::io("flush"))?;
-            tmp.persist(&path).map_err(|err| BlobError::io("rename")(err.error))?;
+            crash_point("blob-flushed");
+            fs::rename(&tmp, &path).map_err(BlobError::io("rename"))?;
+            tmp.disable_cleanup(true);
+            crash_point("blob-renamed");
             // Then the name: a rename lives in the folder, and without this comes back under the temporary one.
             // The folder's own name was flushed when the store was opened, so nothing above it is new.
             let flushed = fs::File::open(&shard).and_then(|shard| shard.sync_all());
@@ -267,6 +273,7 @@ impl BlobWriter {
                 return Err(BlobError::io("flush the name of")(err));
             }
             settled[usize::from(expected.as_bytes()[0])].store(true, Ordering::Release);
+            crash_point("blob-kept");
             Ok(())
         };
         tokio::task::spawn_blocking(keep)

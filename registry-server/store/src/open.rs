@@ -22,6 +22,10 @@ const PREPARED_STATEMENTS: usize = 128;
 /// The write-ahead log is cut back to this size after a checkpoint, so that one burst does not keep the disk for ever.
 const WAL_BYTES: &str = "67108864";
 
+/// Which opening of the store may write. The lock file keeps processes apart on one machine; on a file system that does not
+/// lock, this does.
+pub(crate) const GENERATION: &str = "SELECT value FROM generation";
+
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 /// What an operator may choose about a store.
@@ -174,6 +178,8 @@ impl Store {
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers)
             .acquire_timeout(busy_timeout)
+            // A connection is a file of this machine: asking whether it still answers costs as much as a read.
+            .test_before_acquire(false)
             .connect_with(connect.clone().pragma("query_only", "ON"))
             .await?;
         Ok(Self {
@@ -282,15 +288,23 @@ pub(crate) struct Writing<'a> {
 impl Writing<'_> {
     /// Begins a transaction that holds the write lock from the start, so that it cannot fail half-way for want of it.
     pub(crate) async fn begin(&mut self) -> Result<Transaction<'_, Sqlite>, Fault> {
-        let writer = self.slot.as_mut().expect("writing() filled the slot");
-        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-        // The lock file keeps processes apart on one machine; on a file system that does not lock, this does.
-        let generation =
-            sqlx::query_scalar::<_, i64>("SELECT value FROM generation").fetch_one(&mut *tx).await?;
-        if generation != self.generation {
+        let generation = self.generation;
+        let mut tx = self.begin_unguarded().await?;
+        if sqlx::query_scalar::<_, i64>(GENERATION).fetch_one(&mut *tx).await? != generation {
             return Err(Fault::TakenOver);
         }
         Ok(tx)
+    }
+
+    /// As [`begin`](Self::begin), for whoever compares [`GENERATION`] with [`generation`](Self::generation) on the way.
+    pub(crate) async fn begin_unguarded(&mut self) -> Result<Transaction<'_, Sqlite>, Fault> {
+        let writer = self.slot.as_mut().expect("writing() filled the slot");
+        Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// The number of this opening.
+    pub(crate) fn generation(&self) -> i64 {
+        self.generation
     }
 
     /// The transaction was committed or rolled back, and the connection may be used again.
@@ -471,5 +485,7 @@ mod tests {
             .await
             .unwrap();
         assert!(matches!(store.meta_put("key", b"value").await, Err(Fault::TakenOver)));
+        let committed = store.commit::<crate::LogStep>(&[]).await;
+        assert!(matches!(committed, Err(crate::CommitError::Fault(Fault::TakenOver))));
     }
 }

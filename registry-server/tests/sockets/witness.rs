@@ -1,7 +1,7 @@
 //! The conversation of C2SP tlog-witness, row by row of its table.
 
 use brick_tlog::checkpoint::{Checkpoint, sign_checkpoint};
-use brick_tlog::cosignature::verify_cosignatures;
+use brick_tlog::cosignature::{cosign, verify_cosignatures};
 use brick_tlog::hash::{Hash, leaf_hash};
 use brick_tlog::note::{Algorithm, Note, Vkey};
 use brick_tlog::tree::Tree;
@@ -223,4 +223,19 @@ async fn a_good_request_gets_the_cosignature_alone_and_it_is_kept() {
         .expect("it carries the log's own signature");
     let unknown = scene.south.get(&format!("/witness/{}/checkpoint", "0".repeat(64))).await;
     assert_eq!(unknown.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_between_two_that_were_fetched_is_cosigned_though_the_copy_does_not_keep_it() {
+    let scene = scene().await;
+    let name = brickyard::registry::witness_name(&publisher(SOUTH));
+    // Between an entry and its snapshot no head is ever signed, so no copy holds one.
+    for (size, kept) in [(scene.head.size, 1), (scene.head.size - 1, 0)] {
+        let head = Checkpoint { size, root: scene.tree.root_at(size).unwrap(), ..scene.head.clone() };
+        let mut note = signed(&head, Key::NorthLog);
+        let now = brickyard::registry::now();
+        note.signatures.push(cosign(&note.text, &name, &Key::SouthWitness.signing(), now));
+        let count = scene.south.registry().keep_cosignatures(&scene.town.body, &note, size).await;
+        assert_eq!(count.unwrap(), kept, "{size} leaves");
+    }
 }

@@ -53,13 +53,19 @@ impl Seat {
     }
 
     pub(super) fn start(&mut self) {
+        self.spawn(&[]);
+        self.process.as_ref().expect("it was just started").wait_for_line("listening", LIMIT);
+    }
+
+    /// Starts it with more environment, and does not wait.
+    pub(super) fn spawn(&mut self, env: &[(&str, &str)]) {
         let serve = ["serve", "--config", "registry.toml"].map(str::to_owned);
         let mut words = self.wrapper.clone();
         words.push(program("brickyard").to_string_lossy().into_owned());
         words.extend(serve);
-        let process = Running::of(self.room.command(&words[0], &words[1..]));
-        process.wait_for_line("listening", LIMIT);
-        self.process = Some(process);
+        let mut command = self.room.command(&words[0], &words[1..]);
+        command.envs(env.iter().copied());
+        self.process = Some(Running::of(command));
     }
 }
 

@@ -21,14 +21,18 @@ const KILLS: u64 = 12;
 
 /// Starts the test `name` of this binary in another process, with a part to play.
 fn play(name: &str, part: &str, dir: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    command(name, part, dir).spawn().unwrap()
+}
+
+fn command(name: &str, part: &str, dir: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(PART, part)
         .env(DIR, dir)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stderr(Stdio::null());
+    command
 }
 
 fn part() -> Option<(String, std::path::PathBuf)> {
@@ -108,6 +112,42 @@ async fn a_killed_process_loses_nothing_that_it_acknowledged() {
         store.close().await;
     }
     assert!(acknowledged >= 3 * KILLS, "the killed processes did some work");
+}
+
+/// Commits a step at a time for ever, with a crash point in the environment.
+#[cfg(debug_assertions)]
+async fn commit_until_crashed(dir: &Path) {
+    let store = open(dir).await;
+    let log = store.log(&origin("a.example/log")).await.unwrap().unwrap();
+    for size in log.size.. {
+        store.commit(&[step(log.id, size, size + 1)]).await.unwrap();
+        println!("\nacknowledged {}", size + 1);
+    }
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test]
+async fn a_crash_point_ends_the_process_at_the_passing_asked_for() {
+    if let Some((_, dir)) = part() {
+        return commit_until_crashed(&dir).await;
+    }
+    for (point, acknowledged, stored) in [("commit-applied:3", 2, 2), ("commit-done:3", 2, 3)] {
+        let (dir, store) = empty().await;
+        hosted_log(&store, "a.example").await;
+        store.close().await;
+        let name = "crash::a_crash_point_ends_the_process_at_the_passing_asked_for";
+        let ended = command(name, "commit", dir.path())
+            .env(brick_store::CRASH_POINT_VARIABLE, point)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success() && said.contains("crash point commit-"), "{point}: {said}");
+        let lines = String::from_utf8_lossy(&ended.stdout);
+        assert_eq!(lines.matches("acknowledged ").count(), acknowledged, "{point}");
+        let log = open(dir.path()).await.log(&origin("a.example/log")).await.unwrap().unwrap();
+        assert_eq!(log.size, stored, "{point}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use brick_tests::{content, random};
 use clap::Parser as _;
 
 use figure::Figure;
@@ -11,7 +12,6 @@ use parts::{Bench, PARTS, Part};
 use tools::Tools;
 use trouble::Trouble;
 
-mod content;
 mod disk;
 mod figure;
 mod load;
@@ -19,7 +19,6 @@ mod machine;
 mod options;
 mod parts;
 mod peers;
-mod random;
 mod report;
 mod statistics;
 mod tools;

@@ -4,12 +4,20 @@
 pub struct Random(u64);
 
 impl Random {
+    /// A stream that is another one in each run, and its seed.
+    pub fn new() -> (Self, u64) {
+        use std::hash::{BuildHasher as _, Hasher as _};
+        let seed = std::hash::RandomState::new().build_hasher().finish();
+        (Self::of(seed), seed)
+    }
+
     /// The stream of `seed`.
     pub fn of(seed: u64) -> Self {
         Self(seed)
     }
 
-    fn next(&mut self) -> u64 {
+    /// The next number, any.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -17,9 +25,14 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    /// The next number below `bound`, which is not 0; near enough to even for choosing.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.number() % bound
+    }
+
     /// The next `count` bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        let mut bytes: Vec<u8> = (0..count.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).collect();
+        let mut bytes: Vec<u8> = (0..count.div_ceil(8)).flat_map(|_| self.number().to_le_bytes()).collect();
         bytes.truncate(count);
         bytes
     }
