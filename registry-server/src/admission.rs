@@ -90,8 +90,11 @@ impl Sent {
         };
         let Some(head) = registry.head(&origin) else { return Ok(None) };
         match registry.store.payload_index(head.id, &payload).await? {
-            Some(index) => crate::proofs::receipt_of(registry, &origin, index).await.map(Some),
-            None => Ok(None),
+            // One that was committed a moment ago may be under no head yet that a proof could lead to: it waits its turn.
+            Some(index) if index < head.size => {
+                crate::proofs::receipt_of(registry, &origin, index).await.map(Some)
+            }
+            _ => Ok(None),
         }
     }
 
