@@ -51,7 +51,7 @@ impl Store {
     /// [`ReadError::Damaged`] when a leaf below the log's size is not there.
     pub async fn leaves(&self, log: LogId, range: Range<u64>) -> Result<Vec<Vec<u8>>, ReadError> {
         let end = range.end.min(range.start.saturating_add(MAX_LEAVES_PER_READ));
-        let mut read = self.inner.readers.begin().await?;
+        let mut read = self.readers().begin().await?;
         let size = sqlx::query_scalar::<_, i64>("SELECT size FROM log WHERE id = ?")
             .bind(log.0)
             .fetch_optional(&mut *read)
@@ -82,7 +82,7 @@ impl Store {
         sqlx::query_scalar::<_, i64>("SELECT entry FROM leaf WHERE log = ? AND payload = ?")
             .bind(log.0)
             .bind(&payload.as_bytes()[..])
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?
             .map(|entry| from_sql(entry, "a leaf's index"))
             .transpose()
@@ -107,7 +107,7 @@ impl Store {
             .bind(&payload.as_bytes()[..])
             .bind(brick.map(BrickName::as_str))
             .bind(version.map(ToString::to_string))
-            .fetch_one(&self.inner.readers)
+            .fetch_one(&self.readers())
             .await?;
         let index = |entry: Option<i64>| entry.map(|entry| from_sql(entry, "a leaf's index")).transpose();
         Ok(Standing { entry: index(entry)?, released: index(released)? })
@@ -124,7 +124,7 @@ impl Store {
             .bind(log.0)
             .bind(level)
             .bind(to_sql(index))
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?)
     }
 
@@ -136,7 +136,7 @@ impl Store {
         sqlx::query_as("SELECT size, root, note FROM checkpoint WHERE log = ? AND size = ?")
             .bind(log.0)
             .bind(to_sql(size))
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?
             .map(checkpoint_from_sql)
             .transpose()
@@ -150,7 +150,7 @@ impl Store {
         sqlx::query_scalar::<_, Vec<u8>>("SELECT root FROM checkpoint WHERE log = ? AND size = ?")
             .bind(log.0)
             .bind(to_sql(size))
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?
             .map(|root| digest_from_sql(&root, "a checkpoint"))
             .transpose()
@@ -163,7 +163,7 @@ impl Store {
     pub async fn last_checkpoint(&self, log: LogId) -> Result<Option<Checkpoint>, ReadError> {
         sqlx::query_as("SELECT size, root, note FROM checkpoint WHERE log = ? ORDER BY size DESC LIMIT 1")
             .bind(log.0)
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?
             .map(checkpoint_from_sql)
             .transpose()
@@ -185,7 +185,7 @@ impl Store {
         .bind(log.0)
         .bind(to_sql(size))
         .bind(limit.min(MAX_CHECKPOINTS_PER_READ))
-        .fetch_all(&self.inner.readers)
+        .fetch_all(&self.readers())
         .await?
         .into_iter()
         .map(checkpoint_from_sql)
