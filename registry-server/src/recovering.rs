@@ -45,6 +45,7 @@ async fn recover(registry: &Arc<Registry>) {
     match registry.look_through().await {
         Ok(()) => {
             if registry.store.resume(reopened) {
+                registry.show_anew().await;
                 // It reads its edges anew before it takes the next entry.
                 wake_sequencer(registry).await;
             }
@@ -54,7 +55,7 @@ async fn recover(registry: &Arc<Registry>) {
 }
 
 impl Registry {
-    /// Holds every log against its head, and reads anew what is kept in memory. Nobody writes meanwhile.
+    /// Holds every log against its head, and reads the commons anew. Nobody writes meanwhile.
     ///
     /// # Errors
     /// [`RegistryError`] where the store cannot be read; a hosted log that does not add up is closed instead.
@@ -74,11 +75,23 @@ impl Registry {
             }
         }
         self.kept_roots.forget();
-        self.load_commons().await?;
+        self.load_commons().await
+    }
+
+    /// Shows what is stored: a write that was not acknowledged may have come to stay.
+    async fn show_anew(&self) {
+        let logs = match self.store.logs().await {
+            Ok(logs) => logs,
+            Err(err) => {
+                tracing::error!(why = %said(&err), "cannot tell which logs are stored");
+                return;
+            }
+        };
         for log in logs {
-            self.refresh_head(&log.origin).await?;
+            if let Err(err) = self.refresh_head(&log.origin).await {
+                tracing::error!(origin = %log.origin, why = %said(&err), "cannot show the stored head");
+            }
             self.mark_unprojected(&log.origin);
         }
-        Ok(())
     }
 }

@@ -73,5 +73,5 @@ pub use step::{
 pub use sweep::Swept;
 pub use sync::{MAX_WHY_BYTES, SEEN_STEP_SECONDS, SyncRow, SyncState};
 pub use tiles::{Checkpoint, MAX_CHECKPOINTS_PER_READ, MAX_LEAVES_PER_READ, Standing};
-pub use trouble::{Again, Reopened, Trouble};
+pub use trouble::{Again, Reopened, Trouble, is_out_of_files};
 pub use witness::{WitnessError, WitnessState};

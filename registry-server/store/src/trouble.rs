@@ -94,7 +94,7 @@ impl Trouble {
 
 /// Whether the process (EMFILE, 24) or the machine (ENFILE, 23) has no file left to open; the numbers are the same on
 /// every Unix.
-pub(crate) fn is_out_of_files(err: &io::Error) -> bool {
+pub fn is_out_of_files(err: &io::Error) -> bool {
     cfg!(unix) && matches!(err.raw_os_error(), Some(23 | 24))
 }
 
