@@ -228,6 +228,15 @@ impl Store {
         outcome
     }
 
+    /// Notes that the database turned out to be damaged while it was read on behalf of a write.
+    pub(crate) fn note_damage(&self, err: sqlx::Error) -> Fault {
+        let fault = Fault::from(err);
+        if matches!(fault, Fault::Damaged(_)) {
+            self.inner.standing.note_database(Some(&fault));
+        }
+        fault
+    }
+
     /// A reading transaction in which all that a log derives is kept as of `at_size`.
     ///
     /// # Errors

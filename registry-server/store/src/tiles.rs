@@ -108,7 +108,8 @@ impl Store {
             .bind(brick.map(BrickName::as_str))
             .bind(version.map(ToString::to_string))
             .fetch_one(&self.readers())
-            .await?;
+            .await
+            .map_err(|err| self.note_damage(err))?;
         let index = |entry: Option<i64>| entry.map(|entry| from_sql(entry, "a leaf's index")).transpose();
         Ok(Standing { entry: index(entry)?, released: index(released)? })
     }

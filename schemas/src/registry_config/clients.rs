@@ -62,8 +62,8 @@ macro_rules! bounds {
 }
 
 bounds! {
-    /// Connections; 1,024 if absent.
-    connections, "connections", "CONNECTIONS", 1_024;
+    /// Connections; 256 if absent.
+    connections, "connections", "CONNECTIONS", 256;
     /// Requests that are worked on; 96 if absent. Answers that lie ready in memory do not count.
     requests, "requests", "REQUESTS", 96;
     /// Entries that are received with their archives; 64 if absent.
