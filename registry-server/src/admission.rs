@@ -1,7 +1,7 @@
 //! May this entry come in? Its form, its log, its signatures and its basis, before any of its blobs is taken.
 
 use brick_schemas::api::{EntryReceipt, ProblemType};
-use brick_schemas::predicate::{Predicate, ROOT_PAYLOAD_TYPE, Release, Statement};
+use brick_schemas::predicate::{Predicate, ROOT_PAYLOAD_TYPE, Release, STATEMENT_PAYLOAD_TYPE, Statement};
 use brick_schemas::{Blob, Origin, PublicKey, PublisherName};
 use brick_trust::{BasisRoot, Commons, Entry, Envelope, Pin, Position, Refused, Step, authorise};
 
@@ -68,9 +68,11 @@ impl Sent {
         if *log != Origin::of_publisher(&publisher) {
             return Err(Rejection::new(ProblemType::UnknownLog, format!("log {log} is not known here")));
         }
-        let entry =
+        if envelope.payload_type != STATEMENT_PAYLOAD_TYPE {
+            // Said by whoever parses entries.
             Entry::parse(&leaf).map_err(|err| malformed("the entry is malformed".into(), err.into()))?;
-        Ok(Self::Publisher { publisher, entry: Box::new(entry), leaf })
+        }
+        Ok(Self::Publisher { publisher, entry: Box::new(Entry::of(envelope, statement)), leaf })
     }
 
     /// What the store knows of the entry: whether it was logged before, which makes sending it again harmless, and where its

@@ -13,7 +13,7 @@ use brick_schemas::registry_config::ClientBounds;
 
 use crate::problem::Rejection;
 
-/// Names of clients that are read from one header line of a proxy, at most: only the last is believed.
+/// Bytes of a proxy's `X-Forwarded-For` that are read, at most; a longer one names nobody.
 const MAX_FORWARDED_BYTES: usize = 4_096;
 
 /// Somebody who asks.

@@ -96,7 +96,9 @@ impl Registry {
     /// Why a hosted log is closed, if it is.
     pub fn closed_log(&self, origin: &Origin) -> Option<Closed> {
         let unasked = || {
-            let is_unasked = !self.is_caught_up(origin) && self.is_hosted(origin);
+            // One that is yet to be opened is asked about when it is.
+            let is_due = self.head(origin).is_some() || self.was_asked(origin);
+            let is_unasked = is_due && !self.is_caught_up(origin) && self.is_hosted(origin);
             is_unasked.then(|| Closed::Unasked { why: self.gap_words(origin) })
         };
         self.closed.reason(origin).or_else(unasked)

@@ -40,7 +40,7 @@ const PATIENT_ROUNDS: u32 = 3;
 /// Between two rounds of asking about logs that are not caught up, doubled with each.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// That wait at most.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 /// How often logs are looked for that were not known before.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -168,6 +168,11 @@ impl Registry {
             || self.gaps.lock().get(origin).is_some_and(|gap| gap.is_open)
     }
 
+    /// Whether everybody was asked about a log at least once.
+    pub(crate) fn was_asked(&self, origin: &Origin) -> bool {
+        self.gaps.lock().get(origin).is_some_and(|gap| gap.rounds > 0)
+    }
+
     /// Waits until a log is caught up, which is asked about at once.
     ///
     /// Returns whether it is, within `limit`.
@@ -266,7 +271,8 @@ impl Registry {
     /// # Errors
     /// What it waits for, in words.
     pub(crate) fn may_mirror(&self, origin: &Origin, size: u64) -> Result<(), String> {
-        if self.is_caught_up(origin) || self.is_hosted(origin) {
+        // Before the first root is here nobody is known who could be asked.
+        if self.is_caught_up(origin) || self.is_hosted(origin) || self.commons().commons.is_none() {
             return Ok(());
         }
         let standing = self.standing(origin);

@@ -24,8 +24,13 @@ use crate::registry::{Registry, RegistryError, now};
 
 /// Moves that come within this time share a commit.
 const GATHER: Duration = Duration::from_millis(50);
-/// Packs past which the repository is repacked.
+/// Packs past which the repository is repacked although there is more to commit.
 const MAX_PACKS: usize = 64;
+/// Commits after which it is repacked once there is nothing more to commit for [`QUIET`]: whoever clones then finds it as
+/// small as git would make it.
+const SOME_COMMITS: usize = 8;
+/// How long nothing moves before the repository is put in order.
+const QUIET: Duration = Duration::from_secs(2);
 /// Wait after a failed projection.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// Failures in a row after which the repository is made again.
@@ -54,6 +59,10 @@ pub async fn run(registry: Arc<Registry>) {
         let notified = task.registry.projected.notified();
         tokio::select! {
             () = notified => {}
+            () = tokio::time::sleep(QUIET), if task.commits >= SOME_COMMITS => {
+                task.repack();
+                continue;
+            }
             whole = async { checked.as_mut().expect("asked only while it is there").await }, if checked.is_some() => {
                 checked = None;
                 if matches!(whole, Ok(false)) {
@@ -68,7 +77,9 @@ pub async fn run(registry: Arc<Registry>) {
             Ok(()) => {
                 failures = 0;
                 task.registry.ask_witnesses.notify_one();
-                task.repack().await;
+                if task.registry.projection.pack_count().is_ok_and(|packs| packs > MAX_PACKS) {
+                    task.repack();
+                }
                 tokio::time::sleep_until(begun + task.registry.settings.patience.between_commits).await;
             }
             Err(err) => {
@@ -77,6 +88,7 @@ pub async fn run(registry: Arc<Registry>) {
                 if !may_write(&task.registry).await {
                     failures = 0;
                 }
+                task.projected.clear();
                 tracing::error!(why = %said(&err), failures, "the git repository is behind");
                 if failures >= MAX_FAILURES {
                     task.rebuild().await;
@@ -148,8 +160,12 @@ struct Projecting {
     registry: Arc<Registry>,
     /// How many leaves of each folder are in git already though its head there is older: a long way goes in steps.
     written: BTreeMap<String, u64>,
+    /// The size in the head of each folder that this task committed last.
+    projected: BTreeMap<String, u64>,
     /// A repack under way.
     packed: Option<tokio::task::JoinHandle<()>>,
+    /// Commits since the last repack began.
+    commits: usize,
     /// Index files as git got them last, by path. Wrong ones do no harm: what they amount to is compared with the store.
     texts: Cache<String, Vec<u8>, Bulk>,
 }
@@ -166,7 +182,14 @@ impl Weighter<String, Vec<u8>> for Bulk {
 impl Projecting {
     fn new(registry: Arc<Registry>) -> Self {
         let texts = Cache::with_weighter(TEXTS, TEXTS_BYTES, Bulk);
-        Self { registry, written: BTreeMap::new(), packed: None, texts }
+        Self {
+            registry,
+            written: BTreeMap::new(),
+            projected: BTreeMap::new(),
+            packed: None,
+            commits: 0,
+            texts,
+        }
     }
 
     /// Commits everything that git does not have yet.
@@ -208,7 +231,7 @@ impl Projecting {
     }
 
     async fn commit(&mut self, files: Files) -> Result<(), RegistryError> {
-        let Files { mut content, leaves } = files;
+        let Files { mut content, leaves, heads } = files;
         content.insert("README.md".to_owned(), README.as_bytes().to_vec());
         let message = match leaves {
             0 => "cosignatures".to_owned(),
@@ -221,6 +244,8 @@ impl Projecting {
         blocking(move || projection.commit(&content, &message, &author, now())).await?;
         crash_point("git-committed");
         self.registry.metrics.git_commits.inc();
+        self.commits += 1;
+        self.projected.extend(heads);
         Ok(())
     }
 
@@ -245,6 +270,7 @@ impl Projecting {
         }
         self.written.remove(&folder);
         files.content.insert(layout::checkpoint(&folder), head.newest.clone());
+        files.heads.push((folder, head.size));
         let Some(publisher) = &head.publisher else { return Ok(true) };
         let changed = store.files_changed(head.id, before, head.size).await?;
         let lines = store.lines_changed(head.id, before, head.size).await?;
@@ -274,6 +300,9 @@ impl Projecting {
 
     /// How far git is with a log: the size in the head that it has.
     async fn projected_size(&self, folder: &str) -> Result<u64, RegistryError> {
+        if let Some(size) = self.projected.get(folder) {
+            return Ok(*size);
+        }
         let projection = self.registry.projection.clone();
         let path = layout::checkpoint(folder);
         let note = blocking(move || projection.read(&path)).await?;
@@ -291,6 +320,7 @@ impl Projecting {
             let _ = repack.await;
         }
         self.written.clear();
+        self.projected.clear();
         let path = self.registry.projection.path().to_owned();
         let made = blocking(move || {
             std::fs::remove_dir_all(&path).map_err(|err| ProjectionError::Io { path: path.clone(), err })?;
@@ -305,20 +335,21 @@ impl Projecting {
         }
     }
 
-    /// Small packs pile up, one a commit: `git` folds them together beside the projecting. Readers keep what they have open.
-    async fn repack(&mut self) {
+    /// Small packs pile up, one a commit: `git` folds them together beside the projecting, those of about one size at a time,
+    /// so that what is done over and over again is little. Readers keep what they have open.
+    fn repack(&mut self) {
         if self.packed.as_ref().is_some_and(|repack| !repack.is_finished()) {
             return;
         }
-        match self.registry.projection.pack_count() {
-            Ok(packs) if packs > MAX_PACKS => {}
-            _ => return,
-        }
+        self.commits = 0;
         let path = self.registry.projection.path().to_owned();
         self.packed = Some(tokio::spawn(async move {
             let mut command = brick_index::follow::plain_git(&path);
             command
-                .args(["repack", "--quiet", "--geometric=2", "-d"])
+                // The index over all packs tells what a commit leads to, which a clone would else find out by walking.
+                // One thread: it is in no hurry, and others are.
+                .args(["-c", "pack.threads=1"])
+                .args(["repack", "--quiet", "--geometric=2", "-d", "--write-midx", "--write-bitmap-index"])
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
@@ -358,4 +389,6 @@ impl From<RegistryError> for GatherError {
 struct Files {
     content: BTreeMap<String, Vec<u8>>,
     leaves: u64,
+    /// Folders whose head is among them, with its size.
+    heads: Vec<(String, u64)>,
 }

@@ -152,13 +152,26 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError`]; a log that does not add up stops the start.
-    pub async fn open(
+    pub async fn open(settings: Settings) -> Result<(Arc<Self>, mpsc::Receiver<Submission>), RegistryError> {
+        let store = Store::open(&settings.data, StoreOptions::default()).await;
+        Self::over(settings, store.map_err(RegistryError::store)?).await
+    }
+
+    /// A registry to fold logs in, of which nothing need outlive this process.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_scratch(settings: Settings) -> Result<Arc<Self>, RegistryError> {
+        let store = Store::open_scratch(&settings.data).await.map_err(RegistryError::store)?;
+        Ok(Self::over(settings, store).await?.0)
+    }
+
+    async fn over(
         mut settings: Settings,
+        store: Store,
     ) -> Result<(Arc<Self>, mpsc::Receiver<Submission>), RegistryError> {
         // Programs that are started in folders of their own are told paths in it.
         settings.data = std::path::absolute(&settings.data).map_err(RegistryError::store)?;
-        let store =
-            Store::open(&settings.data, StoreOptions::default()).await.map_err(RegistryError::store)?;
         let git = settings.data.join("commons.git");
         let (projection, _) = blocking(move || Projection::open(&git)).await?;
         let projection = projection.watched_by(crate::projecting::crash_at);

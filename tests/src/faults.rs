@@ -5,10 +5,12 @@
 //! under a head that extends every head that anybody has seen; what was not acknowledged is wholly there or wholly
 //! absent; sending it again gives its one place and a proof; the index has one line for it, and its archive is served.
 
+pub mod image;
 pub mod ledger;
 pub mod load;
 pub mod oracle;
 pub mod scene;
+pub mod shim;
 
 /// What a test's environment asks for: a number of rounds, of cuts and the like; `otherwise` where it says nothing.
 ///

@@ -9,8 +9,9 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::fault::Fault;
 use crate::inspect::digest_of_file;
+use crate::seal::seal_meta;
 
-const DATABASE: &str = "registry.sqlite3";
+pub(crate) const DATABASE: &str = "registry.sqlite3";
 const BLOBS: &str = "blobs";
 /// The value that says when a store was restored, in Unix seconds as text; empty once it has caught up with its peers.
 pub const RESTORED: &str = "restored";
@@ -131,13 +132,24 @@ pub async fn restore_store(from: &Path, to: &Path, now: u64) -> Result<BackedUp,
         .disable_statement_logging()
         .connect()
         .await?;
-    sqlx::query(
-        "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    let time = now.to_string().into_bytes();
+    // A store of an older program has no seals yet; its rows are sealed when it is opened.
+    let is_sealed = sqlx::query_scalar::<_, bool>(
+        "SELECT EXISTS (SELECT 1 FROM pragma_table_info('meta') WHERE name = 'seal')",
     )
-    .bind(RESTORED)
-    .bind(now.to_string().into_bytes())
-    .execute(&mut writer)
+    .fetch_one(&mut writer)
     .await?;
+    let (statement, seal) = match is_sealed {
+        true => {
+            ("INSERT OR REPLACE INTO meta (key, value, seal) VALUES (?1, ?2, ?3)", seal_meta(RESTORED, &time))
+        }
+        false => ("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", Vec::new()),
+    };
+    let mut query = sqlx::query(statement).bind(RESTORED).bind(time);
+    if is_sealed {
+        query = query.bind(seal);
+    }
+    query.execute(&mut writer).await?;
     writer.close().await?;
     flush(&database)?;
     Ok(restored)

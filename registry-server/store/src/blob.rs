@@ -262,7 +262,7 @@ impl BlobWriter {
         let path = shard.join(&expected.to_string()[2..]);
         let (settled, standing) = (self.settled, self.standing.clone());
         let keep = move || {
-            let (file, tmp) = match sink {
+            let (file, mut tmp) = match sink {
                 Ok(written) => written,
                 Err((bytes, _room)) => {
                     let mut made =
@@ -275,7 +275,8 @@ impl BlobWriter {
             // The bytes first: a name that is durable before them would name an empty or torn file after a power cut.
             file.sync_all().map_err(BlobError::io("flush"))?;
             crash_point("blob-flushed");
-            tmp.persist(&path).map_err(|err| BlobError::io("rename")(err.error))?;
+            fs::rename(&tmp, &path).map_err(BlobError::io("rename"))?;
+            tmp.disable_cleanup(true);
             crash_point("blob-renamed");
             // Then the name: a rename lives in the folder, and without this comes back under the temporary one.
             // The folder's own name was flushed when the store was opened, so nothing above it is new.

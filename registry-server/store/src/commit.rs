@@ -126,9 +126,10 @@ impl Store {
         here: &HashSet<Digest>,
     ) -> Result<(), CommitError> {
         let mut writing = self.writing().await?;
-        let mut tx = writing.begin().await?;
+        let generation = writing.generation();
+        let mut tx = writing.begin_unguarded().await?;
         crash_point("commit-begun");
-        let mut script = Script::default();
+        let mut script = Script::guarded(generation);
         let mut outcome = Ok(());
         for step in steps {
             script.step(step.borrow(), here);

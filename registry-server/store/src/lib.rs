@@ -37,7 +37,9 @@ mod missing;
 mod open;
 #[cfg(test)]
 mod plans;
+mod salvage;
 mod script;
+mod seal;
 mod search;
 mod served;
 mod services;
@@ -63,6 +65,8 @@ pub use log::{CreateLogError, Log, LogId};
 pub use meta::MAX_META_BYTES;
 pub use missing::{BlobUse, MAX_MISSING_PER_READ, MissingBlob};
 pub use open::{MAX_READERS, OpenError, Store, StoreOptions};
+pub use salvage::{SalvagedHead, SalvagedLog, SalvagedWitness, is_whole, replace_database};
+pub use seal::BrokenSeal;
 pub use search::{BrickRow, MAX_BRICKS_PER_READ};
 pub use served::ServeError;
 pub use services::ServiceState;

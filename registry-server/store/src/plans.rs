@@ -30,6 +30,7 @@ async fn every_statement_searches_and_none_walks_a_table_or_a_whole_log() {
         missing::MISSING,
         missing::USES,
         tiles::STANDING,
+        tiles::KNOWN_PAYLOADS,
     ];
     for statement in reads.into_iter().chain(served::PRUNE) {
         let steps = plan(&store, statement).await;

@@ -7,11 +7,14 @@ use std::ops::Range;
 use brick_schemas::Digest;
 use futures_util::StreamExt as _;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments as _, AssertSqlSafe, Either, Encode, Executor as _, Sqlite, Transaction, Type};
+use sqlx::{
+    Arguments as _, AssertSqlSafe, Either, Encode, Executor as _, Row as _, Sqlite, Transaction, Type,
+};
 
 use crate::commit::CommitError;
 use crate::crash_point::crash_point;
-use crate::fault::{from_sql, to_sql};
+use crate::fault::{Fault, from_sql, to_sql};
+use crate::open::GENERATION;
 use crate::served::{FORGET_COSIGNATURES, PRUNE, SHOW};
 use crate::step::{BlobRow, LeafKind, LineRow, LogStep, TileRow};
 
@@ -38,6 +41,8 @@ pub(crate) struct Script<'a> {
 /// What a statement must have done to be right.
 enum Demand<'a> {
     Nothing,
+    /// The store is still this opening's to write.
+    Generation(i64),
     /// The log was where the step begins.
     Size(&'a LogStep),
     /// No payload was there already.
@@ -54,7 +59,7 @@ impl Demand<'_> {
     /// Rows that change where all is as it should be.
     fn rows(&self) -> Option<u64> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Generation(_) => None,
             Self::Size(_) | Self::Tile(..) | Self::Root(_) => Some(1),
             Self::Leaves(_, range) => Some(range.len() as u64),
             Self::Releases(_, lines) => Some(lines.len() as u64),
@@ -65,6 +70,7 @@ impl Demand<'_> {
     async fn examine(&self, tx: &mut Transaction<'_, Sqlite>) -> Result<(), CommitError> {
         match self {
             Self::Nothing => Ok(()),
+            Self::Generation(_) => Err(Fault::TakenOver.into()),
             Self::Size(step) => {
                 let stored = sqlx::query_scalar::<_, i64>("SELECT size FROM log WHERE id = ?")
                     .bind(step.log.0)
@@ -123,6 +129,13 @@ impl Demand<'_> {
 }
 
 impl<'a> Script<'a> {
+    /// A script that begins by asking whether the store is still the opening's of that number.
+    pub(crate) fn guarded(generation: i64) -> Self {
+        let mut script = Self::default();
+        script.add(GENERATION, Demand::Generation(generation));
+        script
+    }
+
     /// Whether it is time to send it: nothing is lost by waiting but memory.
     pub(crate) fn is_long(&self) -> bool {
         self.demands.len() >= LONG_STATEMENTS || self.bytes >= LONG_BYTES
@@ -318,7 +331,7 @@ impl<'a> Script<'a> {
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(!has_many_leaves);
         let mut doubtful = Vec::new();
         let mut fault = None;
-        let mut open = demands.iter();
+        let mut open = demands.iter().peekable();
         let mut results = tx.fetch_many(query);
         while let Some(result) = results.next().await {
             match result {
@@ -331,7 +344,13 @@ impl<'a> Script<'a> {
                         crash_point("commit-leaves-written");
                     }
                 }
-                Ok(Either::Right(_)) => {}
+                Ok(Either::Right(row)) => {
+                    if let Some(demand @ Demand::Generation(generation)) = open.peek().copied()
+                        && row.try_get::<i64, _>(0)? != *generation
+                    {
+                        doubtful.push(demand);
+                    }
+                }
                 Err(err) => {
                     fault = Some(err);
                     break;

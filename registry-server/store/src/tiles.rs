@@ -1,5 +1,6 @@
 //! What does a log hold: leaves, tiles, and the checkpoints that were signed over them?
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use brick_schemas::{BrickName, Digest, Version};
@@ -32,6 +33,15 @@ pub struct Standing {
     /// The leaf that released the same version of the same brick.
     pub released: Option<u64>,
 }
+
+/// Payloads that one statement asks for.
+const PAYLOADS_PER_STATEMENT: usize = 256;
+
+/// Parameters: log, 256 payloads in one run of bytes.
+pub(crate) const KNOWN_PAYLOADS: &str = "
+    WITH RECURSIVE asked (at) AS (VALUES (0) UNION ALL SELECT at + 1 FROM asked WHERE at < 255)
+    SELECT leaf.payload FROM asked CROSS JOIN leaf
+      ON leaf.log = ?1 AND leaf.payload = substr(?2, 1 + 32 * asked.at, 32)";
 
 /// Parameters: log, payload, brick, version.
 pub(crate) const STANDING: &str = "
@@ -112,6 +122,28 @@ impl Store {
             .map_err(|err| self.note_damage(err))?;
         let index = |entry: Option<i64>| entry.map(|entry| from_sql(entry, "a leaf's index")).transpose();
         Ok(Standing { entry: index(entry)?, released: index(released)? })
+    }
+
+    /// Which of `payloads` the log holds, however many there are.
+    ///
+    /// # Errors
+    /// [`ReadError::Fault`].
+    pub async fn known_payloads(
+        &self,
+        log: LogId,
+        payloads: &[Digest],
+    ) -> Result<HashSet<Digest>, ReadError> {
+        let mut known = HashSet::new();
+        for part in payloads.chunks(PAYLOADS_PER_STATEMENT) {
+            let mut asked = part.iter().flat_map(|payload| *payload.as_bytes()).collect::<Vec<u8>>();
+            // Places that are left over ask for nothing that is there.
+            asked.resize(PAYLOADS_PER_STATEMENT * 32, 0);
+            let rows = sqlx::query_scalar::<_, Vec<u8>>(KNOWN_PAYLOADS).bind(log.0).bind(asked);
+            for payload in rows.fetch_all(&self.readers()).await? {
+                known.insert(digest_from_sql(&payload, "a payload's digest")?);
+            }
+        }
+        Ok(known)
     }
 
     /// All hashes known so far of a tile, 32 bytes each, at most 256 of them; a partial tile is a prefix.

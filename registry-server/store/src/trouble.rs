@@ -264,7 +264,9 @@ impl Store {
             let _ = old.close().await;
         }
         let mut writer = self.inner.connect.connect().await?;
-        check_durability(&mut writer).await?;
+        if !self.inner.is_scratch {
+            check_durability(&mut writer).await?;
+        }
         self.inner.demand_generation(&mut writer).await?;
         if self.trouble() == Some(Trouble::Damaged) {
             demand_whole(&mut writer).await?;

@@ -11,6 +11,7 @@ mod late;
 mod lists;
 mod races;
 mod refusals;
+mod rot;
 mod stopping;
 mod town;
 mod witness;

@@ -6,6 +6,7 @@ use brick_schemas::api::{EntryReceipt, ProblemType};
 use brick_tlog::hash::leaf_hash;
 use brick_tlog::note::Vkey;
 use brick_tlog::proof::Proof;
+use brickyard::admission::Sent;
 
 use crate::http::Answer;
 use crate::town::{Draft, Key, Town, vkey};
@@ -58,6 +59,23 @@ async fn the_same_entry_from_eight_clients_is_logged_once_with_one_proof() {
     assert!(again.duplicate);
     assert_eq!(again.proof, receipts[0].proof, "sent again, without the archive");
     assert_eq!(line_count(&town, "parcel").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_is_logged_while_it_comes_a_second_time_is_no_conflict() {
+    let town = Town::found().await;
+    let registry = town.north.registry();
+    let draft = town.draft("parcel", "1.0.0");
+    let other = Draft::new(&draft.release.place, "north.example/parcel", "1.0.0", "[features]\nother = []\n");
+    let [same, other] = [&draft, &other].map(|draft| {
+        Sent::parse(registry, draft.signed(Key::Officer)).unwrap_or_else(|_| panic!("a well-formed entry"))
+    });
+    let looked = same.look(registry).await.unwrap_or_else(|_| panic!("the store answers"));
+    assert_eq!(looked.receipt, None);
+    receipt(&town.north.publish(&draft.signed(Key::Officer), &[&draft.archive]).await);
+    assert!(same.admit(registry, &looked).await.is_ok(), "the sequencer tells it where it is");
+    let looked = other.look(registry).await.unwrap_or_else(|_| panic!("the store answers"));
+    assert!(other.admit(registry, &looked).await.is_err(), "another release of that version");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

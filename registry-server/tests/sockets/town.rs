@@ -82,6 +82,11 @@ pub struct Seat {
 }
 
 impl Seat {
+    /// One that does not run.
+    pub fn absent(settings: Settings) -> Self {
+        Self { settings, server: None }
+    }
+
     pub fn registry(&self) -> &Registry {
         &self.server.as_ref().expect("it runs").registry
     }

@@ -187,7 +187,7 @@ impl Scene {
         self.hold();
         self.wait_for_followers();
         for seat in 0..self.seats() {
-            self.wait_until(seat, "git has everything", |scene| scene.git_has_all(seat));
+            self.wait_for_git(seat);
             self.wait_until(seat, "no blob is missing", |scene| scene.has_all_blobs(seat));
         }
         let said = self.federation.said();
@@ -214,6 +214,14 @@ impl Scene {
         let fsck =
             Git::at(self.federation.data(seat).join("commons.git")).output(&["fsck", "--strict", "--full"]);
         assert!(fsck.status.success(), "registry {seat}: {}", String::from_utf8_lossy(&fsck.stderr));
+    }
+
+    /// Waits until a registry's git repository has all that was acknowledged.
+    ///
+    /// # Panics
+    /// When it does not get it.
+    pub fn wait_for_git(&self, seat: usize) {
+        self.wait_until(seat, "git has everything", |scene| scene.git_has_all(seat));
     }
 
     fn git_has_all(&self, seat: usize) -> bool {
