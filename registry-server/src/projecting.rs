@@ -84,6 +84,10 @@ pub async fn run(registry: Arc<Registry>) {
             }
             Err(err) => {
                 failures += 1;
+                // A repository that cannot be written is not made again: what readers fetch from would be gone.
+                if !may_write(&task.registry).await {
+                    failures = 0;
+                }
                 task.projected.clear();
                 tracing::error!(why = %said(&err), failures, "the git repository is behind");
                 if failures >= MAX_FAILURES {
@@ -137,6 +141,19 @@ async fn is_whole(registry: Arc<Registry>) -> bool {
             true
         }
     }
+}
+
+/// Whether the folder of the repository takes files.
+async fn may_write(registry: &Registry) -> bool {
+    const PROBE_BYTES: usize = 64 * 1024;
+    let path = registry.projection.path().to_owned();
+    blocking(move || {
+        let mut file = tempfile::NamedTempFile::new_in(path)?;
+        std::io::Write::write_all(&mut file, &[0; PROBE_BYTES])?;
+        file.as_file().sync_all()
+    })
+    .await
+    .is_ok()
 }
 
 struct Projecting {

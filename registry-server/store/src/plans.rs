@@ -7,7 +7,7 @@ use crate::{Store, StoreOptions, buckets, catalogue, missing, search, served, se
 /// The steps of SQLite's plan for `statement`.
 async fn plan(store: &Store, statement: &'static str) -> Vec<String> {
     let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-    let rows = sqlx::query(explain).fetch_all(&store.inner.readers).await.unwrap();
+    let rows = sqlx::query(explain).fetch_all(&store.readers()).await.unwrap();
     rows.iter().map(|row| row.get::<String, _>("detail")).collect()
 }
 

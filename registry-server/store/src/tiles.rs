@@ -61,7 +61,7 @@ impl Store {
     /// [`ReadError::Damaged`] when a leaf below the log's size is not there.
     pub async fn leaves(&self, log: LogId, range: Range<u64>) -> Result<Vec<Vec<u8>>, ReadError> {
         let end = range.end.min(range.start.saturating_add(MAX_LEAVES_PER_READ));
-        let mut read = self.inner.readers.begin().await?;
+        let mut read = self.readers().begin().await?;
         let size = sqlx::query_scalar::<_, i64>("SELECT size FROM log WHERE id = ?")
             .bind(log.0)
             .fetch_optional(&mut *read)
@@ -92,7 +92,7 @@ impl Store {
         sqlx::query_scalar::<_, i64>("SELECT entry FROM leaf WHERE log = ? AND payload = ?")
             .bind(log.0)
             .bind(&payload.as_bytes()[..])
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?
             .map(|entry| from_sql(entry, "a leaf's index"))
             .transpose()
@@ -117,8 +117,9 @@ impl Store {
             .bind(&payload.as_bytes()[..])
             .bind(brick.map(BrickName::as_str))
             .bind(version.map(ToString::to_string))
-            .fetch_one(&self.inner.readers)
-            .await?;
+            .fetch_one(&self.readers())
+            .await
+            .map_err(|err| self.note_damage(err))?;
         let index = |entry: Option<i64>| entry.map(|entry| from_sql(entry, "a leaf's index")).transpose();
         Ok(Standing { entry: index(entry)?, released: index(released)? })
     }
@@ -138,7 +139,7 @@ impl Store {
             // Places that are left over ask for nothing that is there.
             asked.resize(PAYLOADS_PER_STATEMENT * 32, 0);
             let rows = sqlx::query_scalar::<_, Vec<u8>>(KNOWN_PAYLOADS).bind(log.0).bind(asked);
-            for payload in rows.fetch_all(&self.inner.readers).await? {
+            for payload in rows.fetch_all(&self.readers()).await? {
                 known.insert(digest_from_sql(&payload, "a payload's digest")?);
             }
         }
@@ -156,7 +157,7 @@ impl Store {
             .bind(log.0)
             .bind(level)
             .bind(to_sql(index))
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?)
     }
 
@@ -168,7 +169,7 @@ impl Store {
         sqlx::query_as("SELECT size, root, note FROM checkpoint WHERE log = ? AND size = ?")
             .bind(log.0)
             .bind(to_sql(size))
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?
             .map(checkpoint_from_sql)
             .transpose()
@@ -182,7 +183,7 @@ impl Store {
         sqlx::query_scalar::<_, Vec<u8>>("SELECT root FROM checkpoint WHERE log = ? AND size = ?")
             .bind(log.0)
             .bind(to_sql(size))
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?
             .map(|root| digest_from_sql(&root, "a checkpoint"))
             .transpose()
@@ -195,7 +196,7 @@ impl Store {
     pub async fn last_checkpoint(&self, log: LogId) -> Result<Option<Checkpoint>, ReadError> {
         sqlx::query_as("SELECT size, root, note FROM checkpoint WHERE log = ? ORDER BY size DESC LIMIT 1")
             .bind(log.0)
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?
             .map(checkpoint_from_sql)
             .transpose()
@@ -217,7 +218,7 @@ impl Store {
         .bind(log.0)
         .bind(to_sql(size))
         .bind(limit.min(MAX_CHECKPOINTS_PER_READ))
-        .fetch_all(&self.inner.readers)
+        .fetch_all(&self.readers())
         .await?
         .into_iter()
         .map(checkpoint_from_sql)
