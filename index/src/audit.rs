@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use brick_schemas::index_line::parse_index_file;
-use brick_schemas::{BrickName, Digest, PublisherName};
+use brick_schemas::{Blob, BrickName, Digest, PublisherName};
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::hash::leaf_hash;
 use brick_tlog::note::Note;
@@ -263,7 +263,7 @@ fn audit_log(
             report.signatures += entry.entry().envelope.signatures.len() as u64;
         }
     }
-    let mut files: BTreeMap<BrickName, Vec<u8>> = BTreeMap::new();
+    let mut files: BTreeMap<BrickName, Blob> = BTreeMap::new();
     let mut services: BTreeMap<BrickName, String> = BTreeMap::new();
     for segment in segments {
         files.extend(segment.folded.files);
@@ -311,18 +311,22 @@ pub fn check_leaves(
 fn compare_index(
     view: &View,
     publisher: &PublisherName,
-    files: &BTreeMap<BrickName, Vec<u8>>,
+    files: &BTreeMap<BrickName, Blob>,
     report: &mut Report,
 ) -> Result<(), AuditError> {
     for (brick, expected) in files {
         let path = layout::index_file(publisher, brick);
         let found = view.read(&path, MAX_INDEX_FILE_BYTES)?;
-        if found.as_ref() != Some(expected) {
-            let what = if found.is_some() { "differs from what" } else { "is missing, though it is what" };
-            return Err(Refused::new(Step::Index, format!("{path} {what} the log adds up to")).into());
-        }
+        let found = match found {
+            Some(found) if Blob::of(&found) == *expected => found,
+            found => {
+                let what =
+                    if found.is_some() { "differs from what" } else { "is missing, though it is what" };
+                return Err(Refused::new(Step::Index, format!("{path} {what} the log adds up to")).into());
+            }
+        };
         report.index_files += 1;
-        report.releases += parse_index_file(expected).map_or(0, |lines| lines.len() as u64);
+        report.releases += parse_index_file(&found).map_or(0, |lines| lines.len() as u64);
     }
     let known: BTreeSet<String> = files.keys().map(|brick| layout::index_file(publisher, brick)).collect();
     demand_no_others(view, &format!("index/{publisher}"), &known)

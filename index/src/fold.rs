@@ -7,6 +7,7 @@ use brick_schemas::predicate::{Predicate, Statement};
 use brick_schemas::{Blob, BrickName, Digest, FullName, Version};
 use brick_tlog::hash::Hash;
 use brick_tlog::snapshot::{Bucket, BucketError, bucket_of};
+use sha2::{Digest as _, Sha256};
 
 /// What an entry changes beside the log: nothing else need be loaded to fold it.
 pub fn touched(statement: &Statement) -> Option<&BrickName> {
@@ -46,11 +47,95 @@ pub enum Conflict {
     },
 }
 
+/// A brick's index file as a fold keeps it: its lines, and the hash of their text as far as snapshots reach, so that a new
+/// release costs no look at the ones before it.
+#[derive(Clone, Debug, Default)]
+pub struct IndexFile {
+    lines: Vec<IndexLine>,
+    /// Of the text of all lines but those since the last snapshot.
+    hash: Sha256,
+    /// Length of that text.
+    bytes: u64,
+}
+
+impl IndexFile {
+    /// The file with that text, 0 to [`MAX_RELEASES`] lines.
+    ///
+    /// # Errors
+    /// [`IndexFileError`] with the line.
+    pub fn parse(text: &[u8]) -> Result<Self, IndexFileError> {
+        let lines = parse_index_file(text)?;
+        Ok(Self { lines, hash: Sha256::new_with_prefix(text), bytes: text.len() as u64 })
+    }
+
+    /// Its lines, in the order of their releases' entries.
+    pub fn lines(&self) -> &[IndexLine] {
+        &self.lines
+    }
+
+    /// Digest and length of its text, as of the last snapshot.
+    pub fn blob(&self) -> Blob {
+        let sha256 = Digest::from(<[u8; 32]>::from(self.hash.clone().finalize()));
+        Blob { sha256, bytes: self.bytes }
+    }
+
+    /// Length of its text, as of the last snapshot.
+    pub fn blob_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Its text, made of its lines.
+    pub fn text(&self) -> String {
+        self.lines.iter().map(IndexLine::to_line).collect()
+    }
+
+    fn add_text(&mut self, line: &str) {
+        self.hash.update(line);
+        self.bytes += line.len() as u64;
+    }
+
+    /// Dates the releases since the last snapshot, and takes what `changed` says of others into the text.
+    ///
+    /// - `fresh`: versions released since the last snapshot; their lines are the last ones.
+    ///
+    /// Returns the changed lines with their text.
+    fn settle(
+        &mut self,
+        time: u64,
+        fresh: &BTreeSet<Version>,
+        changed: &BTreeSet<Version>,
+    ) -> Vec<(Version, u64, String)> {
+        let first_fresh = self.lines.len() - fresh.len();
+        for line in &mut self.lines[first_fresh..] {
+            line.time = time;
+        }
+        let first = match changed.is_subset(fresh) {
+            true => first_fresh,
+            // A line in the middle is another one now.
+            false => {
+                self.hash.reset();
+                self.bytes = 0;
+                0
+            }
+        };
+        let mut settled = Vec::new();
+        for at in first..self.lines.len() {
+            let text = self.lines[at].to_line();
+            self.add_text(&text);
+            let line = &self.lines[at];
+            if changed.contains(&line.vers) {
+                settled.push((line.vers.clone(), line.entry, text));
+            }
+        }
+        settled
+    }
+}
+
 /// The state of the bricks that a batch touches, before it.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// Index files of the touched bricks; absent: no such brick yet.
-    pub files: BTreeMap<BrickName, Vec<u8>>,
+    pub files: BTreeMap<BrickName, IndexFile>,
     /// The buckets of the touched bricks, whole.
     pub buckets: BTreeMap<u16, Bucket>,
 }
@@ -58,10 +143,9 @@ pub struct Loaded {
 /// A fold under way, through any number of snapshots.
 #[derive(Debug)]
 pub struct Fold {
-    bricks: BTreeMap<BrickName, Vec<IndexLine>>,
-    buckets: BTreeMap<u16, Bucket>,
+    loaded: Loaded,
     changed: BTreeMap<BrickName, BTreeSet<Version>>,
-    fresh: BTreeSet<(BrickName, Version)>,
+    fresh: BTreeMap<BrickName, BTreeSet<Version>>,
     services: BTreeMap<BrickName, (u64, String)>,
     blobs: Vec<(Blob, u64)>,
 }
@@ -71,8 +155,8 @@ pub struct Fold {
 pub struct Folded {
     /// New or changed lines: brick, version, release entry, the line with its newline.
     pub lines: Vec<(BrickName, Version, u64, String)>,
-    /// Index files of the touched bricks as they are now.
-    pub files: BTreeMap<BrickName, Vec<u8>>,
+    /// Index files of the touched bricks as they are now: digest and length.
+    pub files: BTreeMap<BrickName, Blob>,
     /// The buckets of those files, whole, as they are now.
     pub buckets: BTreeMap<u16, Bucket>,
     /// Services as they are now: name, entry, the predicate as JSON.
@@ -81,18 +165,9 @@ pub struct Folded {
     pub blobs: Vec<(Blob, u64)>,
 }
 
-/// Why a fold could not begin or reach a snapshot.
+/// Why a fold could not reach a snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum FoldError {
-    /// What was kept of a brick's index cannot be read back.
-    #[error("the kept index file of {brick}")]
-    Kept {
-        /// The brick.
-        brick: BrickName,
-        /// What is wrong.
-        #[source]
-        err: IndexFileError,
-    },
     /// A bucket cannot take the brick.
     #[error("the bucket of {brick}")]
     Bucket {
@@ -106,24 +181,24 @@ pub enum FoldError {
 
 impl Fold {
     /// Begins over the state that a batch will touch.
-    ///
-    /// # Errors
-    /// [`FoldError::Kept`] when a kept index file is damaged.
-    pub fn begin(loaded: Loaded) -> Result<Self, FoldError> {
-        let mut bricks = BTreeMap::new();
-        for (brick, file) in loaded.files {
-            let lines =
-                parse_index_file(&file).map_err(|err| FoldError::Kept { brick: brick.clone(), err })?;
-            bricks.insert(brick, lines);
-        }
-        Ok(Self {
-            bricks,
-            buckets: loaded.buckets,
+    pub fn begin(loaded: Loaded) -> Self {
+        Self {
+            loaded,
             changed: BTreeMap::new(),
-            fresh: BTreeSet::new(),
+            fresh: BTreeMap::new(),
             services: BTreeMap::new(),
             blobs: Vec::new(),
-        })
+        }
+    }
+
+    /// A brick's index file, if there is such a brick.
+    pub fn file(&self, brick: &BrickName) -> Option<&IndexFile> {
+        self.loaded.files.get(brick)
+    }
+
+    /// The state after the last snapshot, to begin another fold over; what was folded after it is lost.
+    pub fn into_loaded(self) -> Loaded {
+        self.loaded
     }
 
     /// Folds the entry that stands at leaf `index`, or changes nothing.
@@ -133,7 +208,7 @@ impl Fold {
     pub fn apply(&mut self, index: u64, statement: &Statement) -> Result<(), Conflict> {
         match &statement.predicate {
             Predicate::Release(release) => {
-                let lines = self.bricks.entry(release.name.brick.clone()).or_default();
+                let lines = &mut self.loaded.files.entry(release.name.brick.clone()).or_default().lines;
                 if let Some(line) = lines.iter().find(|line| line.vers == release.version) {
                     return Err(Conflict::VersionExists {
                         name: release.name.clone(),
@@ -146,11 +221,14 @@ impl Fold {
                 }
                 // The time is that of the snapshot to come: `snapshot` fills it in.
                 lines.push(IndexLine::of(release, index, 0));
-                self.fresh.insert((release.name.brick.clone(), release.version.clone()));
+                self.fresh.entry(release.name.brick.clone()).or_default().insert(release.version.clone());
                 self.changed.entry(release.name.brick.clone()).or_default().insert(release.version.clone());
             }
             Predicate::Status(status) => {
-                let lines = self.bricks.entry(status.name.brick.clone()).or_default();
+                let lines = match self.loaded.files.get_mut(&status.name.brick) {
+                    Some(file) => &mut file.lines[..],
+                    None => &mut [],
+                };
                 for version in &status.versions {
                     if !lines.iter().any(|line| line.vers == *version) {
                         return Err(Conflict::NoSuchRelease {
@@ -189,27 +267,21 @@ impl Fold {
             services: std::mem::take(&mut self.services),
             blobs: std::mem::take(&mut self.blobs),
         };
-        let fresh = std::mem::take(&mut self.fresh);
-        for (brick, versions) in std::mem::take(&mut self.changed) {
-            let lines = self.bricks.get_mut(&brick).expect("what changed is loaded");
-            let mut file = Vec::new();
-            for line in lines {
-                if fresh.contains(&(brick.clone(), line.vers.clone())) {
-                    line.time = time;
-                }
-                let text = line.to_line();
-                file.extend_from_slice(text.as_bytes());
-                if versions.contains(&line.vers) {
-                    folded.lines.push((brick.clone(), line.vers.clone(), line.entry, text));
-                }
-            }
+        let mut fresh = std::mem::take(&mut self.fresh);
+        for (brick, changed) in std::mem::take(&mut self.changed) {
+            let file = self.loaded.files.get_mut(&brick).expect("what changed is loaded");
+            let settled = file.settle(time, &fresh.remove(&brick).unwrap_or_default(), &changed);
+            let lines =
+                settled.into_iter().map(|(version, entry, text)| (brick.clone(), version, entry, text));
+            folded.lines.extend(lines);
+            let blob = file.blob();
             let number = bucket_of(brick.as_str());
-            let bucket = self.buckets.entry(number).or_default();
+            let bucket = self.loaded.buckets.entry(number).or_default();
             bucket
-                .insert(brick.as_str(), Hash::from(*Digest::of(&file).as_bytes()))
+                .insert(brick.as_str(), Hash::from(*blob.sha256.as_bytes()))
                 .map_err(|err| FoldError::Bucket { brick: brick.clone(), err })?;
             folded.buckets.insert(number, bucket.clone());
-            folded.files.insert(brick, file);
+            folded.files.insert(brick, blob);
         }
         Ok(folded)
     }

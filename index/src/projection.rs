@@ -4,12 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use git2::build::TreeUpdateBuilder;
-use git2::{FileMode, Oid, Repository, RepositoryInitOptions, Signature, Time};
+use git2::{ConfigLevel, FileMode, ObjectType, Oid, Repository, RepositoryInitOptions, Signature, Time};
 
 use crate::layout;
 
 /// Priority of the in-memory object store above the ones on disk.
 const MEMORY_PRIORITY: i32 = 1_000;
+
+/// Settings for the packs that commits write, beside those that `git` reads.
+const PACKING: &str = "projection.config";
+/// The files of one commit are new ones and new states of others: searching them for common parts costs more than all else
+/// and finds little. `git repack` does it later, over many commits. libgit2 takes this size as the one above which an
+/// object is packed as it is.
+const PACKING_CONFIG: &str = "[pack]\n\tdeltaCacheSize = 0\n";
 
 /// The registry's bare repository.
 ///
@@ -65,6 +72,7 @@ impl Projection {
         let projection = Self { path: path.to_owned(), watcher: |_| {} };
         if path.exists() {
             if projection.head_is_whole() {
+                projection.write_packing()?;
                 return Ok((projection, Made::Before));
             }
             // No power cut may be trusted to leave a git repository whole: it is a fold, so it is made again.
@@ -74,7 +82,13 @@ impl Projection {
         let mut options = RepositoryInitOptions::new();
         options.bare(true).initial_head("main").external_template(false);
         Repository::init_opts(path, &options).map_err(|err| projection.git(err))?;
+        projection.write_packing()?;
         Ok((projection, Made::Now))
+    }
+
+    fn write_packing(&self) -> Result<(), ProjectionError> {
+        std::fs::write(self.path.join(PACKING), PACKING_CONFIG)
+            .map_err(|err| ProjectionError::Io { path: self.path.clone(), err })
     }
 
     /// The same repository, with somebody who is told of each stage of every commit as it is reached.
@@ -137,6 +151,7 @@ impl Projection {
         time: u64,
     ) -> Result<Option<Oid>, git2::Error> {
         let repository = Repository::open_bare(&self.path)?;
+        repository.config()?.add_file(&self.path.join(PACKING), ConfigLevel::App, true)?;
         let odb = repository.odb()?;
         // New objects stay in memory until they go to disk together, as one pack.
         let _memory = odb.add_new_mempack_backend(MEMORY_PRIORITY)?;
@@ -153,11 +168,11 @@ impl Projection {
         let mut new_objects = Vec::new();
         let mut folders = BTreeSet::new();
         for (path, content) in files {
-            let oid = Oid::hash_object(git2::ObjectType::Blob, content)?;
+            let oid = odb.write(ObjectType::Blob, content)?;
             if before.get_path(Path::new(path)).is_ok_and(|entry| entry.id() == oid) {
                 continue;
             }
-            update.upsert(path.as_str(), repository.blob(content)?, FileMode::Blob);
+            update.upsert(path.as_str(), oid, FileMode::Blob);
             new_objects.push(oid);
             let mut folder = path.as_str();
             while let Some((parent, _)) = folder.rsplit_once('/') {

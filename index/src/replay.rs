@@ -103,7 +103,7 @@ pub fn replay(
     let kept = |err| Refused::caused(Step::Index, format!("folding {origin}"), err);
     let mut segments: Vec<Segment> = Vec::new();
     let mut in_stretch = BTreeSet::new();
-    let mut fold = Fold::begin(before.loaded).map_err(kept)?;
+    let mut fold = Fold::begin(before.loaded);
     let mut index_root = before.index_root;
     for (at, leaf) in leaves.iter().enumerate() {
         let index = before.first + at as u64;

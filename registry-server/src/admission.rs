@@ -1,14 +1,12 @@
 //! May this entry come in? Its form, its log, its signatures and its basis, before any of its blobs is taken.
 
 use brick_schemas::api::{EntryReceipt, ProblemType};
-use brick_schemas::predicate::{Predicate, ROOT_PAYLOAD_TYPE, Release, Statement};
-use brick_schemas::{Blob, Digest, Origin, PublicKey, PublisherName};
+use brick_schemas::predicate::{Predicate, ROOT_PAYLOAD_TYPE, Release, STATEMENT_PAYLOAD_TYPE, Statement};
+use brick_schemas::{Blob, Origin, PublicKey, PublisherName};
 use brick_trust::{BasisRoot, Commons, Entry, Envelope, Pin, Position, Refused, Step, authorise};
 
 use crate::heads::ShownHead;
-use crate::nodes::Nodes;
 use crate::problem::Rejection;
-use crate::reads::as_shown;
 use crate::receive::MAX_BLOBS;
 use crate::registry::{Registry, digest};
 use crate::sequencer::Received;
@@ -70,46 +68,69 @@ impl Sent {
         if *log != Origin::of_publisher(&publisher) {
             return Err(Rejection::new(ProblemType::UnknownLog, format!("log {log} is not known here")));
         }
-        let entry =
+        if envelope.payload_type != STATEMENT_PAYLOAD_TYPE {
+            // Said by whoever parses entries.
             Entry::parse(&leaf).map_err(|err| malformed("the entry is malformed".into(), err.into()))?;
-        Ok(Self::Publisher { publisher, entry: Box::new(entry), leaf })
+        }
+        Ok(Self::Publisher { publisher, entry: Box::new(Entry::of(envelope, statement)), leaf })
     }
 
-    /// The receipt of the same entry, if it was logged before: sending it again is harmless.
+    /// What the store knows of the entry: whether it was logged before, which makes sending it again harmless, and where its
+    /// version was released.
     ///
     /// # Errors
     /// [`Rejection`] where the store fails.
-    pub async fn logged_before(&self, registry: &Registry) -> Result<Option<EntryReceipt>, Rejection> {
-        let (origin, payload) = match self {
-            Self::Publisher { publisher, entry, .. } => (Origin::of_publisher(publisher), entry.payload),
+    pub async fn look(&self, registry: &Registry) -> Result<Looked, Rejection> {
+        let (origin, payload, release) = match self {
+            Self::Publisher { publisher, entry, .. } => {
+                let release = match &entry.statement.predicate {
+                    Predicate::Release(release) => Some((&release.name.brick, &release.version)),
+                    _ => None,
+                };
+                (Origin::of_publisher(publisher), entry.payload, release)
+            }
             Self::Commons { envelope, .. } => {
                 let state = registry.commons();
-                let Some(commons) = &state.commons else { return Ok(None) };
-                (commons.origin(), envelope.payload_digest())
+                let Some(commons) = &state.commons else { return Ok(Looked::default()) };
+                (commons.origin(), envelope.payload_digest(), None)
             }
         };
-        let Some(head) = registry.head(&origin) else { return Ok(None) };
-        match registry.store.payload_index(head.id, &payload).await? {
-            // One that was committed a moment ago may be under no head yet that a proof could lead to: it waits its turn.
-            Some(index) if index < head.size => {
-                crate::proofs::receipt_of(registry, &origin, index).await.map(Some)
+        let Some(head) = registry.head(&origin) else { return Ok(Looked::default()) };
+        let standing = registry.store.standing(head.id, &payload, release).await?;
+        let receipt = match standing.entry {
+            // Committed a moment ago, and under no head yet that a proof could lead to: the sequencer answers when there is.
+            Some(index) if index >= head.size => {
+                return Ok(Looked { receipt: None, asked_at: head.size, released: None });
             }
-            _ => Ok(None),
-        }
+            Some(index) => Some(crate::proofs::receipt_of(registry, &origin, index).await?),
+            None => None,
+        };
+        Ok(Looked { receipt, asked_at: head.size, released: standing.released })
     }
 
     /// Decides whether the entry may come in as the log stands now; its place is the sequencer's to give.
     ///
     /// # Errors
     /// [`Rejection`].
-    pub async fn admit(self, registry: &Registry) -> Result<Admitted, Rejection> {
+    pub async fn admit(self, registry: &Registry, looked: &Looked) -> Result<Admitted, Rejection> {
         match self {
-            Self::Commons { envelope, leaf } => admit_record(registry, &envelope, leaf),
+            Self::Commons { envelope, leaf } => admit_record(registry, looked, &envelope, leaf),
             Self::Publisher { publisher, entry, leaf } => {
-                admit_entry(registry, publisher, *entry, leaf).await
+                admit_entry(registry, looked, publisher, *entry, leaf).await
             }
         }
     }
+}
+
+/// What the store knew of an entry when it came.
+#[derive(Default)]
+pub struct Looked {
+    /// Its receipt, if it was logged before.
+    pub receipt: Option<EntryReceipt>,
+    /// Leaves that its log had then, at least.
+    asked_at: u64,
+    /// The leaf that released the version that it would release.
+    released: Option<u64>,
 }
 
 /// The head of a log that is hosted here and open.
@@ -124,7 +145,12 @@ fn hosted_head(registry: &Registry, origin: &Origin) -> Result<std::sync::Arc<Sh
     }
 }
 
-fn admit_record(registry: &Registry, envelope: &Envelope, leaf: Vec<u8>) -> Result<Admitted, Rejection> {
+fn admit_record(
+    registry: &Registry,
+    looked: &Looked,
+    envelope: &Envelope,
+    leaf: Vec<u8>,
+) -> Result<Admitted, Rejection> {
     let state = registry.commons();
     let commons = state.known().map_err(|err| Rejection::busy(&err.what))?;
     let origin = commons.origin();
@@ -147,8 +173,8 @@ fn admit_record(registry: &Registry, envelope: &Envelope, leaf: Vec<u8>) -> Resu
     };
     let pin = Pin { root_sha256: registry.settings.root_sha256 };
     state.fork().apply(&pin, &leaf).map_err(|err| Rejection::refused(&err))?;
-    let payload = envelope.payload_digest();
-    Ok(Admitted { received: Received::Commons { leaf, payload }, origin, blobs, release: None })
+    let received = Received::Commons { leaf, payload: envelope.payload_digest(), asked_at: looked.asked_at };
+    Ok(Admitted { received, origin, blobs, release: None })
 }
 
 /// The keys that may sign a record: the registrars', and the owners' of the record before.
@@ -165,6 +191,7 @@ fn record_keys(commons: &Commons, predicate: &Predicate) -> Vec<PublicKey> {
 
 async fn admit_entry(
     registry: &Registry,
+    looked: &Looked,
     publisher: PublisherName,
     entry: Entry,
     leaf: Vec<u8>,
@@ -185,7 +212,7 @@ async fn admit_entry(
         return Err(Rejection::refused(&Refused::new(Step::Basis, what)));
     }
     let signed = entry.verify(record).map_err(|err| Rejection::refused(&err))?;
-    let root = Nodes::new(&registry.store, head.id).root_at(basis).await?;
+    let root = registry.kept_roots.root_at(&registry.store, head.id, basis).await?;
     let basis_root = BasisRoot::Known(digest(root));
     let position = Position { record, index: head.size, basis_root, seen: false };
     authorise(&signed, &position).map_err(|err| Rejection::refused(&err))?;
@@ -195,34 +222,17 @@ async fn admit_entry(
         Predicate::Release(release) => Some((**release).clone()),
         _ => None,
     };
-    if let Some(release) = &release {
-        let payload = &signed.entry().payload;
-        as_shown(|| demand_new_version(registry, &origin, release, payload)).await?;
-    }
-    let received = Received::Publisher { publisher, signed: Box::new(signed), basis_root, leaf };
-    Ok(Admitted { received, origin, blobs, release })
-}
-
-/// Refuses a version that is there already before its archive is sent; the sequencer refuses it again where two race.
-async fn demand_new_version(
-    registry: &Registry,
-    origin: &Origin,
-    release: &Release,
-    payload: &Digest,
-) -> Result<(), Rejection> {
-    // The head as of now: while entries are checked the log goes on moving, and old states are not kept.
-    let head = hosted_head(registry, origin)?;
-    let row = registry.store.release(head.id, &release.name.brick, &release.version, head.size).await?;
-    match row {
-        // Somebody else sent the same entry, and it was logged a moment ago: the sequencer gives it its one place.
-        Some(row) if registry.store.payload_index(head.id, payload).await? == Some(row.entry) => Ok(()),
-        Some(row) => Err(Rejection::conflict(&brick_index::fold::Conflict::VersionExists {
+    // Before its archive is sent; the sequencer refuses it again where two race.
+    if let (Some(release), Some(entry)) = (&release, looked.released) {
+        return Err(Rejection::conflict(&brick_index::fold::Conflict::VersionExists {
             name: release.name.clone(),
             version: release.version.clone(),
-            entry: row.entry,
-        })),
-        None => Ok(()),
+            entry,
+        }));
     }
+    let asked_at = looked.asked_at;
+    let received = Received::Publisher { publisher, signed: Box::new(signed), basis_root, leaf, asked_at };
+    Ok(Admitted { received, origin, blobs, release })
 }
 
 /// The blobs that an entry names, each within this registry's bounds.

@@ -90,6 +90,11 @@ pub async fn add_checkpoint(State(registry): Shared, body: Bytes) -> Result<Resp
         WitnessAnswer::NotChecked => {
             return Err(Rejection::busy("the entries under this head have not been checked here yet"));
         }
+        WitnessAnswer::CatchingUp => {
+            return Err(Rejection::busy(
+                "this witness is finding out how far it cosigned the log before it started",
+            ));
+        }
         WitnessAnswer::Refused(refused) => (status, crate::problem::said(&refused) + "\n").into_response(),
     };
     response.extensions_mut().insert(AsSpecified);

@@ -34,6 +34,15 @@ pub fn check_archive(bytes: &[u8], release: &Release, limits: &Limits) -> Result
     if Blob::of(bytes) != release.archive {
         return Err(Refused::new(Step::Archive, format!("the bytes are not the archive of {which}")));
     }
+    check_contents(bytes, release, limits)
+}
+
+/// [`check_archive`], where the digest of `bytes` is known to be the release's.
+///
+/// # Errors
+/// As [`check_archive`].
+pub fn check_contents(bytes: &[u8], release: &Release, limits: &Limits) -> Result<Manifest, Refused> {
+    let which = format!("{} {}", release.name, release.version);
     let archive = archive::read(bytes, limits)
         .map_err(|err| Refused::caused(Step::Archive, format!("the archive of {which}"), err))?;
     if archive.contents() != release.contents {
@@ -178,9 +187,32 @@ impl Registry {
         release: &Release,
         limits: Limits,
     ) -> Result<(), Refused> {
+        self.check_with(check_archive, bytes, release, limits).await
+    }
+
+    /// [`check_contents`], likewise.
+    ///
+    /// # Errors
+    /// As [`check_contents`].
+    pub async fn check_contents(
+        &self,
+        bytes: Arc<Vec<u8>>,
+        release: &Release,
+        limits: Limits,
+    ) -> Result<(), Refused> {
+        self.check_with(check_contents, bytes, release, limits).await
+    }
+
+    async fn check_with(
+        &self,
+        check: fn(&[u8], &Release, &Limits) -> Result<Manifest, Refused>,
+        bytes: Arc<Vec<u8>>,
+        release: &Release,
+        limits: Limits,
+    ) -> Result<(), Refused> {
         let _permit = CHECKS.acquire().await.expect("nobody closes it");
         let signed = release.clone();
-        let manifest = blocking(move || check_archive(&bytes, &signed, &limits)).await?;
+        let manifest = blocking(move || check(&bytes, &signed, &limits)).await?;
         self.kept_texts.keep(release.archive.sha256, manifest.text);
         Ok(())
     }

@@ -10,8 +10,13 @@
 mod files;
 mod folding;
 mod heads;
+mod mending;
+mod repairing;
 mod repository;
+mod sources;
 mod walking;
+
+pub use repairing::{Mended, Repairs, repair, restore_from};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +27,7 @@ use brick_tlog::note::{KeyId, KeyName, Vkey};
 use brick_trust::Pin;
 use serde::Serialize;
 
+use self::mending::Gathered;
 use crate::problem::chain;
 use crate::registry::{CommonsState, Registry, RegistryError};
 use crate::settings::Settings;
@@ -78,6 +84,8 @@ pub enum Kind {
     Witness,
     /// Kept evidence of two histories.
     Evidence,
+    /// A row that no signature covers: how following goes, small values, the words of evidence.
+    Note,
     /// A blob's file.
     Blob,
     /// The git repository.
@@ -193,7 +201,7 @@ pub async fn check(settings: &Settings, tell: Box<Tell>) -> Result<Report, Check
     remove_scratch(&data);
     let folder = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(&data).map_err(CheckError::scratch)?;
     let aside = Settings { data: folder.path().to_owned(), ..settings.clone() };
-    let (scratch, _queue) = Registry::open(aside).await.map_err(CheckError::scratch)?;
+    let scratch = Registry::open_scratch(aside).await.map_err(CheckError::scratch)?;
     let mut checking = Checking {
         settings,
         store: store.clone(),
@@ -201,6 +209,7 @@ pub async fn check(settings: &Settings, tell: Box<Tell>) -> Result<Report, Check
         pin: Pin { root_sha256: settings.root_sha256 },
         witnesses: BTreeMap::new(),
         has_records: false,
+        gathered: None,
         report,
         tell,
     };
@@ -233,6 +242,8 @@ struct Checking<'a> {
     witnesses: BTreeMap<(KeyName, KeyId), Vkey>,
     /// Whether all of the commons log was folded, so that the records are known.
     has_records: bool,
+    /// The log that is folded, where it is put together from more places than the store.
+    gathered: Option<Gathered>,
     report: Report,
     tell: Box<Tell>,
 }
@@ -263,6 +274,15 @@ impl Checking<'_> {
         }
         self.witnessed().await;
         self.evidence().await;
+        match self.store.broken_seals().await {
+            Ok(broken) => {
+                for row in broken {
+                    let place = format!("{} {}", row.table, row.row.escape_debug());
+                    self.report.note(Kind::Note, place, "it is not what was written");
+                }
+            }
+            Err(err) => self.unreadable("what no log says", &err),
+        }
         self.blobs().await;
         self.git_objects(data).await;
         self.git_strays(data, &logs).await;
@@ -301,6 +321,9 @@ impl Checking<'_> {
                 return Ok(());
             }
         };
+        if log.publisher.as_ref().is_some_and(|publisher| Origin::of_publisher(publisher) != log.origin) {
+            self.report.note(Kind::Log, log.origin.as_str(), "it is noted as the log of somebody else");
+        }
         let is_ours = vkey == Vkey::of(vkey.name().clone(), vkey.algorithm(), &self.settings.log_key);
         if log.hosted != is_ours {
             let why = "it is noted as hosted here, or not, against what its key says";

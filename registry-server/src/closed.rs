@@ -29,6 +29,12 @@ pub enum Closed {
         /// Who holds that head.
         witness: String,
     },
+    /// Those who would know have not yet said how far they saw it since this registry started.
+    #[error("{why}: it is not signed before")]
+    Unasked {
+        /// What is known.
+        why: String,
+    },
     /// This registry's key signed something that its store does not extend.
     #[error(
         "{origin} was signed with {size} leaves that are not the ones here: it is closed, see /api/v1/evidence"
@@ -57,6 +63,11 @@ impl ClosedLogs {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Origin, Closed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Why a log is closed, whatever is known of how far it was seen.
+    pub(crate) fn reason(&self, origin: &Origin) -> Option<Closed> {
+        self.lock().get(origin).cloned()
+    }
 }
 
 impl Registry {
@@ -82,14 +93,24 @@ impl Registry {
         }
     }
 
-    /// Why a log is closed, if it is.
+    /// Why a hosted log is closed, if it is.
     pub fn closed_log(&self, origin: &Origin) -> Option<Closed> {
-        self.closed.lock().get(origin).cloned()
+        let unasked = || {
+            // One that is yet to be opened is asked about when it is.
+            let is_due = self.head(origin).is_some() || self.was_asked(origin);
+            let is_unasked = is_due && !self.is_caught_up(origin) && self.is_hosted(origin);
+            is_unasked.then(|| Closed::Unasked { why: self.gap_words(origin) })
+        };
+        self.closed.reason(origin).or_else(unasked)
     }
 
-    /// Every closed log, in order.
+    /// Every closed log, in order; those not that nobody was asked about yet.
     pub fn closed_logs(&self) -> Vec<(Origin, Closed)> {
-        self.closed.lock().iter().map(|(origin, why)| (origin.clone(), why.clone())).collect()
+        let mut closed = self.closed.lock().clone();
+        for waiting in self.catching_up(true) {
+            closed.entry(waiting.log).or_insert(Closed::Unasked { why: waiting.why });
+        }
+        closed.into_iter().collect()
     }
 
     /// Whether entries are taken at all: the store writes, and no log is closed.

@@ -1,9 +1,10 @@
 //! Which of the waiting entries of one log count, and what does the log add up to with them? Decided before anything is
 //! written.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use brick_index::fold::{Fold, touched};
+use brick_index::fold::{Fold, IndexFile, Loaded, touched};
 use brick_schemas::api::{EntryReceipt, ProblemType};
 use brick_schemas::predicate::{Predicate, Statement};
 use brick_schemas::{BrickName, Digest, PublisherName};
@@ -15,12 +16,13 @@ use brick_trust::{Envelope, Pin, Position, authorise};
 use tokio::sync::oneshot;
 
 use crate::closed::Closed;
+use crate::kept_index::{KeptIndex, Known};
 use crate::log_tail::LogTail;
 use crate::problem::Rejection;
 use crate::registry::{CommonsState, Registry, RegistryError, now};
 use crate::sequencer::{Received, Submission};
 use crate::signing::signed_step;
-use crate::stored_index::{fill_step, load_touched, stored_bucket_nodes};
+use crate::stored_index::fill_step;
 
 /// Where the answer to a submission goes.
 pub type Answer = oneshot::Sender<Result<EntryReceipt, Rejection>>;
@@ -35,6 +37,14 @@ pub struct Draft {
     pub commons: Option<CommonsState>,
     /// The entries among the leaves, and who waits for each.
     pub accepted: Vec<Accepted>,
+    /// What was taken out of the kept index for it, with the tree's nodes, as the step leaves them.
+    pub index: Option<(Loaded, Vec<(Node, Hash)>)>,
+}
+
+impl Borrow<LogStep> for Draft {
+    fn borrow(&self) -> &LogStep {
+        &self.step
+    }
 }
 
 /// An entry that will be logged.
@@ -72,15 +82,22 @@ impl Batch {
     async fn not_yet_logged(
         &mut self,
         registry: &Registry,
+        kept: &KeptIndex,
         tail: &LogTail,
-        payload: &Digest,
+        (payload, asked_at): (&Digest, u64),
         answer: Answer,
     ) -> Result<Option<Answer>, RegistryError> {
         if let Some(same) = self.accepted.iter_mut().find(|accepted| accepted.payload == *payload) {
             same.answers.push(answer);
             return Ok(None);
         }
-        let stored = registry.store.payload_index(tail.log, payload).await.map_err(RegistryError::store)?;
+        let stored = match kept.find_payload(tail.log, payload, asked_at) {
+            Known::At(index) => Some(index),
+            Known::NotSince => None,
+            Known::Unknown => {
+                registry.store.payload_index(tail.log, payload).await.map_err(RegistryError::store)?
+            }
+        };
         match stored {
             Some(index) => {
                 let _ = answer.send(crate::proofs::receipt_of(registry, &tail.origin, index).await);
@@ -104,6 +121,7 @@ impl Batch {
 /// [`DraftError`]; then nobody has who is not answered yet.
 pub async fn draft_commons(
     registry: &Registry,
+    kept: &KeptIndex,
     mut tail: LogTail,
     submissions: Vec<Submission>,
 ) -> Result<Option<Draft>, DraftError> {
@@ -112,8 +130,10 @@ pub async fn draft_commons(
     let mut batch = Batch::default();
     let mut blobs = Vec::new();
     for submission in submissions {
-        let Received::Commons { leaf, payload } = submission.entry else { continue };
-        let Some(answer) = batch.not_yet_logged(registry, &tail, &payload, submission.answer).await? else {
+        let Received::Commons { leaf, payload, asked_at } = submission.entry else { continue };
+        let asked = (&payload, asked_at);
+        let Some(answer) = batch.not_yet_logged(registry, kept, &tail, asked, submission.answer).await?
+        else {
             continue;
         };
         if let Err(refused) = state.apply(&pin, &leaf) {
@@ -125,6 +145,7 @@ pub async fn draft_commons(
             sha256: blob.sha256,
             bytes: blob.bytes,
             entry,
+            is_here: true,
         }));
         batch.accept(&mut tail, leaf, payload, answer);
     }
@@ -133,7 +154,7 @@ pub async fn draft_commons(
     }
     let mut step = signed_step(registry, &mut tail, batch.leaves).await?;
     step.blobs = blobs;
-    Ok(Some(Draft { tail, step, commons: Some(state), accepted: batch.accepted }))
+    Ok(Some(Draft { tail, step, commons: Some(state), accepted: batch.accepted, index: None }))
 }
 
 /// The blobs that a commons entry names; none where it is a root.
@@ -151,6 +172,7 @@ fn blobs_of(leaf: &[u8]) -> Vec<brick_schemas::Blob> {
 /// As [`draft_commons`].
 pub async fn draft_publisher(
     registry: &Registry,
+    kept: &mut KeptIndex,
     publisher: &PublisherName,
     mut tail: LogTail,
     submissions: Vec<Submission>,
@@ -169,15 +191,19 @@ pub async fn draft_publisher(
         origin: tail.origin.clone(),
         what: crate::problem::chain(err),
     };
-    let loaded = load_touched(registry, &tail, &bricks).await?;
+    let loaded = kept.take(registry, &tail, &bricks).await?;
     let mut room = Room::of(registry, &mut tail, &bricks, &loaded.files).await?;
-    let mut fold = Fold::begin(loaded).map_err(|err| damaged(&tail, &err))?;
+    let mut fold = Fold::begin(loaded);
     let mut batch = Batch::default();
     for submission in submissions {
-        let Received::Publisher { signed, basis_root, leaf, .. } = submission.entry else { continue };
+        let Received::Publisher { signed, basis_root, leaf, asked_at, .. } = submission.entry else {
+            continue;
+        };
         let index = tail.size();
         let payload = signed.entry().payload;
-        let Some(answer) = batch.not_yet_logged(registry, &tail, &payload, submission.answer).await? else {
+        let asked = (&payload, asked_at);
+        let Some(answer) = batch.not_yet_logged(registry, kept, &tail, asked, submission.answer).await?
+        else {
             continue;
         };
         let checked = commons
@@ -197,16 +223,20 @@ pub async fn draft_publisher(
         batch.accept(&mut tail, leaf, payload, answer);
     }
     if batch.accepted.is_empty() {
+        // What was refused changed nothing.
+        kept.keep(tail.log, fold.into_loaded(), Vec::new());
         return Ok(None);
     }
     let time = now().max(tail.snapshot_time.unwrap_or(0));
     let folded = fold.snapshot(time).map_err(|err| damaged(&tail, &err))?;
-    let nodes = move_index_root(registry, &mut tail, old_size, &folded.buckets).await?;
+    let nodes = move_index_root(registry, kept, &mut tail, old_size, &folded.buckets).await?;
     batch.leaves.push(push_snapshot(&mut tail, time));
     tail.brick_count = room.brick_count;
     let mut step = signed_step(registry, &mut tail, batch.leaves).await?;
-    fill_step(&mut step, folded, nodes);
-    Ok(Some(Draft { tail, step, commons: None, accepted: batch.accepted }))
+    // No entry is queued before all of its blobs are here.
+    fill_step(&mut step, folded, nodes.clone(), true);
+    let index = Some((fold.into_loaded(), nodes));
+    Ok(Some(Draft { tail, step, commons: None, accepted: batch.accepted, index }))
 }
 
 /// What this registry's own limits leave for new releases, where they are lower than the commons'.
@@ -224,11 +254,10 @@ impl Room {
         registry: &Registry,
         tail: &mut LogTail,
         bricks: &BTreeSet<BrickName>,
-        files: &BTreeMap<BrickName, Vec<u8>>,
+        files: &BTreeMap<BrickName, IndexFile>,
     ) -> Result<Self, RegistryError> {
         let limits = &registry.settings.limits;
-        let lines = |file: &Vec<u8>| file.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let releases = files.iter().map(|(brick, file)| (brick.clone(), lines(file))).collect();
+        let releases = files.iter().map(|(brick, file)| (brick.clone(), file.lines().len() as u64)).collect();
         if tail.brick_count.is_none() && bricks.iter().any(|brick| !files.contains_key(brick)) {
             let all = registry.store.files_changed(tail.log, 0, tail.size()).await;
             tail.brick_count = Some(all.map_err(RegistryError::store)?.len() as u64);
@@ -267,6 +296,7 @@ impl Room {
 
 async fn move_index_root(
     registry: &Registry,
+    kept: &mut KeptIndex,
     tail: &mut LogTail,
     stored_size: u64,
     buckets: &BTreeMap<u16, Bucket>,
@@ -274,7 +304,7 @@ async fn move_index_root(
     if buckets.is_empty() {
         return Ok(Vec::new());
     }
-    let before = stored_bucket_nodes(registry, tail.log, stored_size, buckets.keys().copied()).await?;
+    let before = kept.nodes(registry, tail.log, stored_size, buckets.keys().copied()).await?;
     let changes = buckets.iter().map(|(number, bucket)| (*number, bucket.leaf_hash()));
     let update =
         update_buckets(changes, |node| Ok::<_, std::convert::Infallible>(before.get(&node).copied()));
@@ -291,7 +321,7 @@ async fn move_index_root(
 pub async fn draft_opening(registry: &Registry, mut tail: LogTail) -> Result<Draft, Closed> {
     let leaf = push_snapshot(&mut tail, now());
     let step = signed_step(registry, &mut tail, vec![leaf]).await?;
-    Ok(Draft { tail, step, commons: None, accepted: Vec::new() })
+    Ok(Draft { tail, step, commons: None, accepted: Vec::new(), index: None })
 }
 
 fn push_snapshot(tail: &mut LogTail, time: u64) -> LeafRow {

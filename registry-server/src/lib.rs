@@ -2,7 +2,8 @@
 //!
 //! From the outside in: [`listening`] and [`front`] take requests, [`routes`] says which there are. [`receive`],
 //! [`admission`], [`sequencer`] and [`signing`] are the way of an entry into a log; [`reads`], [`lists`] and [`git_http`]
-//! the way out, [`kept_answers`] the short one. [`sync`] and [`mirroring`] follow the peers, [`witness`] and [`asking`] exchange cosignatures,
+//! the way out, [`kept_answers`] the short one. [`sync`] and [`mirroring`] follow the peers, [`witness`] and [`asking`] exchange cosignatures, neither
+//! they nor the sequencer before [`gap`] says that a log is caught up;
 //! [`projecting`] writes the git repository, [`rebuilding`] makes it again, [`check`] holds all of it
 //! against what was signed.
 
@@ -22,11 +23,13 @@ pub mod crew;
 pub mod drafting;
 pub mod founding;
 pub mod front;
+pub mod gap;
 pub mod git_http;
 pub mod git_process;
 pub mod heads;
 pub mod health;
 pub mod kept_answers;
+pub mod kept_index;
 pub mod listening;
 pub mod lists;
 pub mod log_tail;

@@ -1,6 +1,7 @@
 //! Where does a log grow? Its right edge: enough to append leaves and compute roots without reading the log.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use brick_schemas::{Origin, PublisherName};
 use brick_store::{LogId, ReadError, Store, TileRow};
@@ -30,6 +31,10 @@ pub struct LogTail {
     /// Bricks that the log releases, once somebody has counted them.
     pub brick_count: Option<u64>,
     frontier: Frontier,
+    /// The edge under the last signed head, apart from the one above: two must err alike before a wrong root is signed.
+    signed: Option<Frontier>,
+    /// When the stored tiles were last compared with it.
+    pub(crate) compared: Instant,
     /// Hashes of the partial tile at each tile level.
     edge: Vec<Vec<Hash>>,
     /// Tiles that grew since [`LogTail::take_tiles`].
@@ -70,7 +75,8 @@ impl LogTail {
             width /= u64::from(TILE_WIDTH);
             level += 1;
         }
-        if let Some(checkpoint) = store.last_checkpoint(log.id).await?
+        let checkpoint = store.last_checkpoint(log.id).await?;
+        if let Some(checkpoint) = &checkpoint
             && (checkpoint.size != log.size || checkpoint.root.as_bytes() != frontier.root().as_bytes())
         {
             return Err(NodeError::Damaged { log: log.id });
@@ -98,6 +104,8 @@ impl LogTail {
             index_root: snapshot.map_or_else(|| BucketTree::new().root(), |snapshot| snapshot.index_root),
             snapshot_time: snapshot.map(|snapshot| snapshot.time),
             brick_count: None,
+            signed: checkpoint.map(|_| frontier.clone()),
+            compared: Instant::now(),
             frontier,
             edge,
             grown: BTreeMap::new(),
@@ -112,6 +120,27 @@ impl LogTail {
     /// The root over them.
     pub fn root(&self) -> Hash {
         self.frontier.root()
+    }
+
+    /// The edge under the last signed head; `None` while none was signed.
+    pub fn signed(&self) -> Option<&Frontier> {
+        self.signed.as_ref()
+    }
+
+    /// Notes the edge under a head that has been signed.
+    pub fn note_signed(&mut self, signed: Frontier) {
+        self.signed = Some(signed);
+    }
+
+    /// The partial tiles at the right edge: with those that just grew, all that proofs of the newest leaves are made of.
+    pub fn edge_tiles(&self) -> impl Iterator<Item = TileRow> {
+        let mut size = self.size();
+        self.edge.iter().zip(0..).filter_map(move |(hashes, level)| {
+            let index = size / u64::from(TILE_WIDTH);
+            size = index;
+            let bytes = hashes.iter().flat_map(|hash| *hash.as_bytes()).collect();
+            (!hashes.is_empty()).then_some(TileRow { level, index, hashes: bytes })
+        })
     }
 
     /// Appends a leaf's bytes.

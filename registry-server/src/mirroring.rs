@@ -149,8 +149,11 @@ impl Mirroring {
             keep_lines(registry, &origin, &head, &rules).await?;
             return Ok(Brought::Forward);
         }
+        may_mirror(registry, &origin, &head)?;
+        let through = registry.must_go_through(&origin);
         for leaf in &leaves {
             tail.push(leaf);
+            demand_seen(registry, &tail, &through, &head).await?;
         }
         demand_root(registry, follower, &tail, &head).await?;
         let mut step = mirrored_step(&mut tail, log.size, &head);
@@ -162,6 +165,7 @@ impl Mirroring {
                     sha256: blob.sha256,
                     bytes: blob.bytes,
                     entry: index,
+                    is_here: false,
                 }));
             }
             let kind = LeafKind::Envelope { payload: envelope.payload_digest() };
@@ -220,6 +224,7 @@ impl Mirroring {
             keep_lines(registry, &origin, &head, &rules).await?;
             return Ok(Brought::Forward);
         }
+        may_mirror(registry, &origin, &head)?;
         crash_point("mirror-looked");
         let _upload = registry.uploads.read().await;
         // Signatures and archives need no turn: this is where the time goes.
@@ -307,7 +312,7 @@ async fn check(
 }
 
 /// Has the sequencer look at hosted logs again, and at who has been admitted.
-async fn wake_sequencer(registry: &Registry) {
+pub(crate) async fn wake_sequencer(registry: &Registry) {
     let (answer, _) = tokio::sync::oneshot::channel();
     if registry.queue.send(Submission { entry: Received::LookAgain, answer }).await.is_err() {
         tracing::warn!("the sequencer has stopped");
@@ -355,13 +360,40 @@ async fn replay_stretch(
     let loaded = load_touched(registry, tail, &bricks).await?;
     let index_nodes = stored_bucket_nodes(registry, tail.log, first, buckets).await?;
     let (snapshot_time, index_root) = (tail.snapshot_time, tail.index_root);
+    let through = registry.must_go_through(&tail.origin);
     for (index, leaf) in (first + 1..).zip(leaves) {
         tail.push(leaf);
         roots.insert(index, tail.root());
+        demand_seen(registry, tail, &through, head).await?;
     }
     demand_root(registry, follower, tail, head).await?;
     let before = Before { publisher, commons, first, snapshot_time, loaded, nodes: index_nodes, index_root };
     Ok(replay(before, checked, |size| roots.get(&size).copied(), |payload| seen.contains(payload))?)
+}
+
+/// Whether the log may be brought forward at all, shortly after a start.
+fn may_mirror(registry: &Registry, origin: &Origin, head: &Head) -> Result<(), SyncError> {
+    registry.may_mirror(origin, head.checkpoint().size).map_err(|why| SyncError::CatchingUp { why })
+}
+
+/// Demands that the leaves held now are the ones under a head that somebody else showed, if there is one of so many.
+///
+/// - `through`: roots and heads by size.
+async fn demand_seen(
+    registry: &Registry,
+    tail: &LogTail,
+    through: &BTreeMap<u64, (Hash, Vec<u8>)>,
+    head: &Head,
+) -> Result<(), SyncError> {
+    let size = tail.size();
+    match through.get(&size) {
+        Some((root, seen)) if *root != tail.root() => {
+            let why = format!("{} shows two different logs of {size} leaves", tail.origin);
+            registry.keep_evidence(&tail.origin, seen, &head.note().to_bytes(), &why).await?;
+            Err(Refused::new(Step::Consistency, why).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Demands that the leaves held now are the ones under the head.
@@ -449,7 +481,7 @@ pub(crate) fn fill_from_segments(step: &mut LogStep, segments: Vec<Segment>) {
     }
     merged.lines =
         lines.into_iter().map(|((brick, version), (entry, line))| (brick, version, entry, line)).collect();
-    fill_step(step, merged, nodes.into_iter().collect());
+    fill_step(step, merged, nodes.into_iter().collect(), false);
 }
 
 /// Keeps the cosignatures on a head that is stored already, if any of them is new.

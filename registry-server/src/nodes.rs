@@ -30,6 +30,40 @@ pub enum NodeError {
     },
 }
 
+/// Roots kept, at most.
+const ROOTS: usize = 4_096;
+
+/// The roots that entries name as their basis: what a log once had at a size it has for ever.
+pub struct KeptRoots(quick_cache::sync::Cache<(LogId, u64), Hash>);
+
+impl Default for KeptRoots {
+    fn default() -> Self {
+        Self(quick_cache::sync::Cache::new(ROOTS))
+    }
+}
+
+impl KeptRoots {
+    /// Notes a root.
+    pub fn keep(&self, log: LogId, size: u64, root: Hash) {
+        self.0.insert((log, size), root);
+    }
+
+    /// The log's root at `size`, from the store where it is not kept.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn root_at(&self, store: &Store, log: LogId, size: u64) -> Result<Hash, NodeError> {
+        match self.0.get(&(log, size)) {
+            Some(root) => Ok(root),
+            None => {
+                let root = Nodes::new(store, log).root_at(size).await?;
+                self.keep(log, size, root);
+                Ok(root)
+            }
+        }
+    }
+}
+
 /// Tiles of one log, as far as they were needed.
 pub struct Nodes<'a> {
     store: &'a Store,
@@ -44,8 +78,8 @@ impl<'a> Nodes<'a> {
     }
 
     /// Puts tiles in that were written just now, so that they need not be read.
-    pub fn keep(&mut self, tiles: &[TileRow]) {
-        self.tiles.extend(tiles.iter().map(|tile| ((tile.level, tile.index), tile.hashes.clone())));
+    pub fn keep(&mut self, tiles: impl IntoIterator<Item = TileRow>) {
+        self.tiles.extend(tiles.into_iter().map(|tile| ((tile.level, tile.index), tile.hashes)));
     }
 
     /// Reads the tiles that hold `nodes`.

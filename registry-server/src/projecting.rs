@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use brick_index::layout;
 use brick_index::projection::{Projection, ProjectionError, Stage};
-use brick_schemas::Origin;
+use brick_schemas::{BrickName, Digest, Origin};
 use brick_store::{ReadError, crash_point};
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::note::Note;
+use quick_cache::Weighter;
+use quick_cache::unsync::Cache;
 use tokio::time::Instant;
 
 use crate::blocking::blocking;
@@ -22,8 +24,13 @@ use crate::registry::{Registry, RegistryError, now};
 
 /// Moves that come within this time share a commit.
 const GATHER: Duration = Duration::from_millis(50);
-/// Packs past which the repository is repacked.
+/// Packs past which the repository is repacked although there is more to commit.
 const MAX_PACKS: usize = 64;
+/// Commits after which it is repacked once there is nothing more to commit for [`QUIET`]: whoever clones then finds it as
+/// small as git would make it.
+const SOME_COMMITS: usize = 8;
+/// How long nothing moves before the repository is put in order.
+const QUIET: Duration = Duration::from_secs(2);
 /// Wait after a failed projection.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// Failures in a row after which the repository is made again.
@@ -35,18 +42,27 @@ const MAX_LEAVES: u64 = 4_096;
 /// Time for one check or repack, at most.
 const MAINTENANCE_LIMIT: Duration = Duration::from_secs(1_800);
 
+/// Index files kept in memory, about.
+const TEXTS: usize = 1_024;
+/// Bytes of them, at most.
+const TEXTS_BYTES: u64 = 8 * 1024 * 1024;
+
 const README: &str = include_str!("repository_readme.md");
 
 /// Projects for as long as the registry runs.
 pub async fn run(registry: Arc<Registry>) {
     let checked = tokio::spawn(is_whole(registry.clone()));
-    let mut task = Projecting { registry, written: BTreeMap::new(), packed: None };
+    let mut task = Projecting::new(registry);
     let mut checked = Some(checked);
     let mut failures = 0;
     loop {
         let notified = task.registry.projected.notified();
         tokio::select! {
             () = notified => {}
+            () = tokio::time::sleep(QUIET), if task.commits >= SOME_COMMITS => {
+                task.repack();
+                continue;
+            }
             whole = async { checked.as_mut().expect("asked only while it is there").await }, if checked.is_some() => {
                 checked = None;
                 if matches!(whole, Ok(false)) {
@@ -61,7 +77,9 @@ pub async fn run(registry: Arc<Registry>) {
             Ok(()) => {
                 failures = 0;
                 task.registry.ask_witnesses.notify_one();
-                task.repack().await;
+                if task.registry.projection.pack_count().is_ok_and(|packs| packs > MAX_PACKS) {
+                    task.repack();
+                }
                 tokio::time::sleep_until(begun + task.registry.settings.patience.between_commits).await;
             }
             Err(err) => {
@@ -86,7 +104,7 @@ pub async fn project_once(registry: Arc<Registry>) -> Result<(), RegistryError> 
     for (origin, _) in registry.heads() {
         registry.mark_unprojected(&origin);
     }
-    Projecting { registry, written: BTreeMap::new(), packed: None }.project().await
+    Projecting::new(registry).project().await
 }
 
 /// Ends the process at a stage of a commit, where the environment asks for that.
@@ -126,9 +144,27 @@ struct Projecting {
     written: BTreeMap<String, u64>,
     /// A repack under way.
     packed: Option<tokio::task::JoinHandle<()>>,
+    /// Commits since the last repack began.
+    commits: usize,
+    /// Index files as git got them last, by path. Wrong ones do no harm: what they amount to is compared with the store.
+    texts: Cache<String, Vec<u8>, Bulk>,
+}
+
+#[derive(Clone)]
+struct Bulk;
+
+impl Weighter<String, Vec<u8>> for Bulk {
+    fn weight(&self, path: &String, text: &Vec<u8>) -> u64 {
+        (path.len() + text.len()) as u64
+    }
 }
 
 impl Projecting {
+    fn new(registry: Arc<Registry>) -> Self {
+        let texts = Cache::with_weighter(TEXTS, TEXTS_BYTES, Bulk);
+        Self { registry, written: BTreeMap::new(), packed: None, commits: 0, texts }
+    }
+
     /// Commits everything that git does not have yet.
     async fn project(&mut self) -> Result<(), RegistryError> {
         let due: BTreeSet<Origin> = {
@@ -181,6 +217,7 @@ impl Projecting {
         blocking(move || projection.commit(&content, &message, &author, now())).await?;
         crash_point("git-committed");
         self.registry.metrics.git_commits.inc();
+        self.commits += 1;
         Ok(())
     }
 
@@ -207,11 +244,23 @@ impl Projecting {
         files.content.insert(layout::checkpoint(&folder), head.newest.clone());
         let Some(publisher) = &head.publisher else { return Ok(true) };
         let changed = store.files_changed(head.id, before, head.size).await?;
+        let lines = store.lines_changed(head.id, before, head.size).await?;
+        let mut added: BTreeMap<BrickName, Vec<u8>> = BTreeMap::new();
+        for (brick, row) in lines {
+            added.entry(brick).or_default().extend_from_slice(row.line.as_bytes());
+        }
         for row in changed {
-            let file = store.index_file(head.id, &row.brick, head.size).await?;
-            if let Some((bytes, _)) = file {
-                files.content.insert(layout::index_file(publisher, &row.brick), bytes);
+            let path = layout::index_file(publisher, &row.brick);
+            // New releases stand at the end of what git got last; where a line before them changed, the whole file is read.
+            let mut text = self.texts.remove(&path).map(|(_, text)| text).unwrap_or_default();
+            text.extend(added.remove(&row.brick).unwrap_or_default());
+            if Digest::of(&text) != row.sha256 {
+                let file = store.index_file(head.id, &row.brick, head.size).await?;
+                let Some((bytes, _)) = file else { continue };
+                text = bytes;
             }
+            self.texts.insert(path.clone(), text.clone());
+            files.content.insert(path, text);
         }
         let services = store.services(head.id, before, head.size).await?;
         for state in services {
@@ -253,20 +302,21 @@ impl Projecting {
         }
     }
 
-    /// Small packs pile up, one a commit: `git` folds them together beside the projecting. Readers keep what they have open.
-    async fn repack(&mut self) {
+    /// Small packs pile up, one a commit: `git` folds them together beside the projecting, those of about one size at a time,
+    /// so that what is done over and over again is little. Readers keep what they have open.
+    fn repack(&mut self) {
         if self.packed.as_ref().is_some_and(|repack| !repack.is_finished()) {
             return;
         }
-        match self.registry.projection.pack_count() {
-            Ok(packs) if packs > MAX_PACKS => {}
-            _ => return,
-        }
+        self.commits = 0;
         let path = self.registry.projection.path().to_owned();
         self.packed = Some(tokio::spawn(async move {
             let mut command = brick_index::follow::plain_git(&path);
             command
-                .args(["repack", "--quiet", "--geometric=2", "-d"])
+                // The index over all packs tells what a commit leads to, which a clone would else find out by walking.
+                // One thread: it is in no hurry, and others are.
+                .args(["-c", "pack.threads=1"])
+                .args(["repack", "--quiet", "--geometric=2", "-d", "--write-midx", "--write-bitmap-index"])
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());

@@ -34,11 +34,12 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
         _ => return Err(Rejection::new(ProblemType::Malformed, "the first part must be `entry`")),
     };
     let sent = Sent::parse(registry, leaf)?;
-    if let Some(receipt) = sent.logged_before(registry).await? {
+    let mut looked = sent.look(registry).await?;
+    if let Some(receipt) = looked.receipt.take() {
         return Ok(receipt);
     }
     // Who may not publish here is told so before a byte of an archive is stored.
-    let admitted = sent.admit(registry).await?;
+    let admitted = sent.admit(registry, &looked).await?;
     crash_point("publish-admitted");
     let mut came = BTreeSet::new();
     let mut is_checked = false;
@@ -150,7 +151,7 @@ async fn receive_blob(
     };
     // The disk and the processor work side by side; what turns out false is swept like any blob that no entry names.
     let limits = registry.settings.limits.archive();
-    let (kept, checked) = tokio::join!(writer.finish(sha256), registry.check_archive(held, release, limits));
+    let (kept, checked) = tokio::join!(writer.finish(sha256), registry.check_contents(held, release, limits));
     kept.map_err(|err| Rejection::from(&err))?;
     checked.map_err(|err| Rejection::refused(&err))?;
     Ok(ReceivedBlob { sha256, is_checked: true })

@@ -18,9 +18,11 @@ use crate::archive_check::KeptVerdicts;
 use crate::blocking::blocking;
 use crate::closed::ClosedLogs;
 use crate::counts::KeptCounts;
+use crate::gap::Gaps;
 use crate::heads::ShownHead;
 use crate::kept_answers::KeptAnswers;
 use crate::metrics::Metrics;
+use crate::nodes::KeptRoots;
 use crate::peer_clients::PeerClients;
 use crate::problem::Rejection;
 use crate::sequencer::Submission;
@@ -61,12 +63,14 @@ pub struct Registry {
     /// Held for reading while an upload is received, so that no blob is swept away under it.
     pub uploads: tokio::sync::RwLock<()>,
     pub(crate) closed: ClosedLogs,
+    pub(crate) gaps: Gaps,
     pub(crate) peer_clients: PeerClients,
     pub(crate) kept_counts: KeptCounts,
     /// Answers that lie ready.
     pub kept_answers: KeptAnswers,
     pub(crate) kept_texts: KeptTexts,
     pub(crate) kept_verdicts: KeptVerdicts,
+    pub(crate) kept_roots: KeptRoots,
     /// Logs whose git files are behind.
     pub(crate) unprojected: Mutex<BTreeSet<Origin>>,
 }
@@ -145,13 +149,26 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError`]; a log that does not add up stops the start.
-    pub async fn open(
+    pub async fn open(settings: Settings) -> Result<(Arc<Self>, mpsc::Receiver<Submission>), RegistryError> {
+        let store = Store::open(&settings.data, StoreOptions::default()).await;
+        Self::over(settings, store.map_err(RegistryError::store)?).await
+    }
+
+    /// A registry to fold logs in, of which nothing need outlive this process.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_scratch(settings: Settings) -> Result<Arc<Self>, RegistryError> {
+        let store = Store::open_scratch(&settings.data).await.map_err(RegistryError::store)?;
+        Ok(Self::over(settings, store).await?.0)
+    }
+
+    async fn over(
         mut settings: Settings,
+        store: Store,
     ) -> Result<(Arc<Self>, mpsc::Receiver<Submission>), RegistryError> {
         // Programs that are started in folders of their own are told paths in it.
         settings.data = std::path::absolute(&settings.data).map_err(RegistryError::store)?;
-        let store =
-            Store::open(&settings.data, StoreOptions::default()).await.map_err(RegistryError::store)?;
         let git = settings.data.join("commons.git");
         let (projection, _) = blocking(move || Projection::open(&git)).await?;
         let projection = projection.watched_by(crate::projecting::crash_at);
@@ -172,11 +189,13 @@ impl Registry {
             metrics: Metrics::default(),
             uploads: tokio::sync::RwLock::new(()),
             closed: ClosedLogs::default(),
+            gaps: Gaps::default(),
             peer_clients: PeerClients::default(),
             kept_counts: KeptCounts::default(),
             kept_answers,
             kept_texts: KeptTexts::default(),
             kept_verdicts: KeptVerdicts::default(),
+            kept_roots: KeptRoots::default(),
             unprojected: Mutex::new(BTreeSet::new()),
         });
         registry.load_commons().await?;

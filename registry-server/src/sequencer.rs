@@ -9,12 +9,13 @@ use std::sync::Arc;
 use brick_schemas::api::EntryReceipt;
 use brick_schemas::predicate::PublisherStatus;
 use brick_schemas::{Digest, Origin, PublisherName};
-use brick_store::{CommitError, LogStep, crash_point};
+use brick_store::{CommitError, crash_point};
 use brick_trust::{BasisRoot, SignedEntry};
 use tokio::sync::mpsc;
 
 use crate::closed::Closed;
 use crate::drafting::{Accepted, Answer, Draft, DraftError, draft_commons, draft_opening, draft_publisher};
+use crate::kept_index::KeptIndex;
 use crate::log_tail::LogTail;
 use crate::nodes::Nodes;
 use crate::own_heads;
@@ -45,6 +46,8 @@ pub enum Received {
         basis_root: BasisRoot,
         /// The bytes as sent.
         leaf: Vec<u8>,
+        /// Leaves that the log had, at least, when the store was asked whether it holds the entry already.
+        asked_at: u64,
     },
     /// For the commons log.
     Commons {
@@ -52,6 +55,8 @@ pub enum Received {
         leaf: Vec<u8>,
         /// SHA-256 of the payload.
         payload: Digest,
+        /// As of an entry.
+        asked_at: u64,
     },
     /// Not an entry: somebody else moved the commons log, or brought lost leaves of a hosted log back.
     LookAgain,
@@ -62,6 +67,7 @@ pub struct Sequencer {
     registry: Arc<Registry>,
     queue: mpsc::Receiver<Submission>,
     tails: BTreeMap<Origin, LogTail>,
+    kept: KeptIndex,
 }
 
 impl Sequencer {
@@ -73,7 +79,7 @@ impl Sequencer {
         registry: Arc<Registry>,
         queue: mpsc::Receiver<Submission>,
     ) -> Result<Self, RegistryError> {
-        let mut sequencer = Self { registry, queue, tails: BTreeMap::new() };
+        let mut sequencer = Self { registry, queue, tails: BTreeMap::new(), kept: KeptIndex::default() };
         sequencer.load_tails().await?;
         Ok(sequencer)
     }
@@ -85,6 +91,8 @@ impl Sequencer {
             if !log.hosted || is_known || log.size == 0 {
                 continue;
             }
+            // Somebody else moved it, or nothing of it was read yet.
+            self.kept.forget();
             match LogTail::load(&self.registry.store, &log).await {
                 Ok(tail) => {
                     self.tails.insert(log.origin.clone(), tail);
@@ -171,7 +179,7 @@ impl Sequencer {
     }
 
     async fn draft(
-        &self,
+        &mut self,
         origin: &Origin,
         submissions: Vec<Submission>,
     ) -> Result<Option<Draft>, DraftError> {
@@ -180,9 +188,10 @@ impl Sequencer {
             (None, None) => self.registry.not_hosted(origin),
             (None, Some(tail)) => {
                 return match &tail.publisher {
-                    None => draft_commons(&self.registry, tail.clone(), submissions).await,
+                    None => draft_commons(&self.registry, &self.kept, tail.clone(), submissions).await,
                     Some(publisher) => {
-                        draft_publisher(&self.registry, publisher, tail.clone(), submissions).await
+                        let (registry, kept) = (&self.registry, &mut self.kept);
+                        draft_publisher(registry, kept, publisher, tail.clone(), submissions).await
                     }
                 };
             }
@@ -195,8 +204,7 @@ impl Sequencer {
 
     async fn commit(&mut self, drafts: Vec<Draft>) {
         crash_point("batch-drafted");
-        let steps: Vec<LogStep> = drafts.iter().map(|draft| draft.step.clone()).collect();
-        if let Err(err) = self.registry.store.commit(&steps).await {
+        if let Err(err) = self.registry.store.commit(&drafts).await {
             self.refuse(drafts, &err).await;
             return;
         }
@@ -222,7 +230,14 @@ impl Sequencer {
             crash_point("batch-shown");
             self.registry.mark_unprojected(&origin);
             let mut nodes = Nodes::new(&self.registry.store, draft.tail.log);
-            nodes.keep(&draft.step.tiles);
+            nodes.keep(draft.step.tiles);
+            nodes.keep(draft.tail.edge_tiles());
+            self.registry.kept_roots.keep(draft.tail.log, draft.tail.size(), draft.tail.root());
+            let envelopes = draft.accepted.iter().map(|accepted| (accepted.index, accepted.payload));
+            self.kept.note_payloads(draft.tail.log, draft.step.old_size, envelopes);
+            if let Some((loaded, nodes)) = draft.index {
+                self.kept.keep(draft.tail.log, loaded, nodes);
+            }
             for accepted in draft.accepted {
                 answer(&mut nodes, &draft.tail, accepted, &draft.step.checkpoint).await;
             }

@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::registry::{Registry, RegistryError};
 use crate::sequencer::Sequencer;
 use crate::settings::Settings;
-use crate::{asking, blobs, listening, projecting, routes, sweep, sync, witness};
+use crate::{asking, blobs, gap, listening, projecting, routes, sweep, sync, witness};
 
 /// A running registry. Dropping it stops it at once; [`Server::stop`] lets requests finish.
 pub struct Server {
@@ -29,6 +29,7 @@ pub struct Server {
 pub async fn start(settings: Settings) -> Result<Server, RegistryError> {
     let listen = settings.listen;
     let (registry, queue) = Registry::open(settings).await?;
+    registry.begin_gap().await?;
     let sequencer = Sequencer::new(registry.clone(), queue).await?;
     let failed = |err| RegistryError::Listen { address: listen, err };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
@@ -39,6 +40,7 @@ pub async fn start(settings: Settings) -> Result<Server, RegistryError> {
     let listening = tokio::spawn(listening::serve(listener, door, patience, bound, stopped));
     let mut tasks = JoinSet::new();
     tasks.spawn(sequencer.run());
+    tasks.spawn(gap::run(registry.clone()));
     tasks.spawn(projecting::run(registry.clone()));
     tasks.spawn(asking::run(registry.clone()));
     tasks.spawn(sync::run(registry.clone()));

@@ -35,6 +35,9 @@ pub struct Settings {
     pub limits: RegistryLimits,
     /// Bytes of answers that it keeps in memory, at most.
     pub read_cache_bytes: u64,
+    /// How many other operators must say how far they saw a log before it is signed or cosigned after a start; where
+    /// absent as many as make it certain.
+    pub catch_up_answers: Option<u64>,
     /// How long it waits for others.
     pub patience: Patience,
 }
@@ -103,6 +106,7 @@ impl Settings {
             sync_interval: Duration::from_secs(DEFAULT_SYNC_INTERVAL_S),
             limits: RegistryLimits::default(),
             read_cache_bytes: DEFAULT_READ_CACHE_BYTES,
+            catch_up_answers: None,
             patience: Patience::default(),
         }
     }

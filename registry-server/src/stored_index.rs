@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use brick_index::fold::{Folded, Loaded};
-use brick_schemas::{BrickName, Digest};
+use brick_index::fold::{Folded, IndexFile, Loaded};
+use brick_schemas::BrickName;
 use brick_store::{BlobRow, BucketNodeRow, FileRow, LineRow, LogId, LogStep, ServiceRow};
 use brick_tlog::hash::Hash;
 use brick_tlog::snapshot::{Bucket, bucket_nodes, bucket_of};
@@ -13,13 +13,15 @@ use crate::log_tail::LogTail;
 use crate::registry::{Registry, RegistryError, digest, hash};
 
 /// Puts what a stretch of a log adds up to into its step.
-pub fn fill_step(step: &mut LogStep, folded: Folded, nodes: Vec<(Node, Hash)>) {
+///
+/// - `blobs_are_here`: whether the blobs that its entries name are known to lie here.
+pub fn fill_step(step: &mut LogStep, folded: Folded, nodes: Vec<(Node, Hash)>, blobs_are_here: bool) {
     for (brick, version, entry, line) in folded.lines {
         step.lines.push(LineRow { brick, version, entry, line });
     }
     for (brick, file) in folded.files {
         let bucket = bucket_of(brick.as_str());
-        step.files.push(FileRow { brick, bucket, sha256: Digest::of(&file), bytes: file.len() as u64 });
+        step.files.push(FileRow { brick, bucket, sha256: file.sha256, bytes: file.bytes });
     }
     for (node, hash) in nodes {
         let index = u32::try_from(node.index).expect("a bucket tree has 65,536 leaves");
@@ -29,7 +31,7 @@ pub fn fill_step(step: &mut LogStep, folded: Folded, nodes: Vec<(Node, Hash)>) {
         step.services.push(ServiceRow { service, entry, json });
     }
     for (blob, entry) in folded.blobs {
-        step.blobs.push(BlobRow { sha256: blob.sha256, bytes: blob.bytes, entry });
+        step.blobs.push(BlobRow { sha256: blob.sha256, bytes: blob.bytes, entry, is_here: blobs_are_here });
     }
 }
 
@@ -44,9 +46,7 @@ pub async fn load_touched(
 ) -> Result<Loaded, RegistryError> {
     let mut loaded = Loaded::default();
     for brick in bricks {
-        let file =
-            registry.store.index_file(tail.log, brick, tail.size()).await.map_err(RegistryError::store)?;
-        if let Some((file, _)) = file {
+        if let Some(file) = stored_file(registry, tail, brick).await? {
             loaded.files.insert(brick.clone(), file);
         }
         let number = bucket_of(brick.as_str());
@@ -55,6 +55,25 @@ pub async fn load_touched(
         }
     }
     Ok(loaded)
+}
+
+/// A brick's index file as of the newest leaf, if there is such a brick.
+///
+/// # Errors
+/// [`RegistryError::Store`], or [`RegistryError::Damaged`] where it cannot be read back.
+pub async fn stored_file(
+    registry: &Registry,
+    tail: &LogTail,
+    brick: &BrickName,
+) -> Result<Option<IndexFile>, RegistryError> {
+    let file = registry.store.index_file(tail.log, brick, tail.size()).await.map_err(RegistryError::store)?;
+    let parse = |(text, _): (Vec<u8>, _)| {
+        IndexFile::parse(&text).map_err(|err| RegistryError::Damaged {
+            origin: tail.origin.clone(),
+            err: format!("the kept index file of {brick}: {err}").into(),
+        })
+    };
+    file.map(parse).transpose()
 }
 
 /// A bucket as of a size of its log.

@@ -41,6 +41,12 @@ pub enum SyncError {
         /// The bound.
         limit: Duration,
     },
+    /// This registry has just started, and does not know yet how far others saw the log.
+    #[error("{why}")]
+    CatchingUp {
+        /// What it waits for.
+        why: String,
+    },
     /// What it says was refused.
     #[error(transparent)]
     Refused(#[from] Refused),

@@ -39,7 +39,8 @@ pub async fn sync(State(registry): Shared) -> Result<Json<SyncStatus>, Rejection
     let mut refusals: Vec<Refusal> = rows.into_iter().filter_map(refusal).collect();
     refusals.sort_by_key(|refusal| std::cmp::Reverse(refusal.since));
     refusals.truncate(MAX_REFUSALS);
-    Ok(Json(SyncStatus { registry: registry.settings.id.clone(), now: now(), peers, refusals }))
+    let catching_up = registry.catching_up(false);
+    Ok(Json(SyncStatus { registry: registry.settings.id.clone(), now: now(), peers, refusals, catching_up }))
 }
 
 fn peer_status(registry: &Registry, peer: &Peer, rows: &[SyncRow]) -> PeerStatus {

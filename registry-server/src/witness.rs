@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use brick_schemas::{Origin, PublisherName};
 use brick_store::{WitnessState, crash_point};
-use brick_tlog::checkpoint::{Checkpoint, open_checkpoint};
+use brick_tlog::checkpoint::{Checkpoint, open_checkpoint, open_note};
 use brick_tlog::cosignature::cosign;
 use brick_tlog::note::{KeyName, Note, SignatureLine, Vkey};
 use brick_tlog::snapshot::SnapshotLeaf;
@@ -35,6 +35,8 @@ pub enum WitnessAnswer {
     Decided(Decision),
     /// The entries could not be checked in time: ask again.
     NotChecked,
+    /// This registry does not know yet how far it cosigned the log before it started: ask again.
+    CatchingUp,
     /// The entries were checked and refused.
     Refused(Refused),
 }
@@ -47,7 +49,7 @@ impl WitnessAnswer {
             Self::Decided(decision) => {
                 StatusCode::from_u16(decision.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
-            Self::NotChecked => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotChecked | Self::CatchingUp => StatusCode::SERVICE_UNAVAILABLE,
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
@@ -81,7 +83,7 @@ pub async fn run(registry: Arc<Registry>) {
 }
 
 /// A head with the log's own signature lines, and no freight of others.
-fn log_lines(checkpoint: &Checkpoint, note: &Note) -> Note {
+pub(crate) fn log_lines(checkpoint: &Checkpoint, note: &Note) -> Note {
     let is_log = |line: &&SignatureLine| line.name == checkpoint.origin;
     Note { text: note.text.clone(), signatures: note.signatures.iter().filter(is_log).cloned().collect() }
 }
@@ -98,6 +100,14 @@ impl Registry {
     /// [`RegistryError`] where the store fails.
     pub async fn add_checkpoint(&self, request: &AddCheckpoint) -> Result<WitnessAnswer, RegistryError> {
         let log = self.witnessed_log(request.origin());
+        // Only what the log signed is worth asking the others about.
+        if let Some((origin, _, vkey)) = &log
+            && !self.is_caught_up(origin)
+            && open_note(request.note().clone(), vkey).is_ok()
+            && !self.wait_until_caught_up(origin, CHECK_WAIT).await
+        {
+            return Ok(WitnessAnswer::CatchingUp);
+        }
         let vkey = log.as_ref().map(|(_, _, vkey)| vkey);
         let last = match &log {
             Some((origin, _, _)) => self.last_cosigned(origin).await?,
@@ -183,6 +193,9 @@ impl Registry {
             return Ok(WitnessAnswer::Refused(refused));
         }
         let before = self.store.witness_state(origin).await.map_err(RegistryError::store)?;
+        if let Some(refused) = self.departs(origin, &head, before.as_ref()).await? {
+            return Ok(WitnessAnswer::Refused(refused));
+        }
         let time = now().max(before.as_ref().map_or(0, |state| state.time));
         if head.publisher.is_some()
             && let Some(refused) = self.snapshot_time_refusal(&head, checkpoint.size, before.as_ref()).await?
@@ -224,7 +237,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError`] where the store fails.
-    async fn keep_if_forked(
+    pub(crate) async fn keep_if_forked(
         &self,
         origin: &Origin,
         checkpoint: &Checkpoint,
@@ -241,6 +254,26 @@ impl Registry {
         let why = format!("{origin} shows two different logs of {} leaves", checkpoint.size);
         let theirs = log_lines(checkpoint, note).to_bytes();
         self.keep_evidence(origin, &head.newest, &theirs, &why).await?;
+        Ok(Some(Refused::new(brick_trust::Step::Consistency, why)))
+    }
+
+    /// What is wrong where the copy here does not go through the head that was cosigned last: it is of another history, or
+    /// its memory or this one is damaged.
+    async fn departs(
+        &self,
+        origin: &Origin,
+        head: &ShownHead,
+        before: Option<&WitnessState>,
+    ) -> Result<Option<Refused>, RegistryError> {
+        let Some(before) = before.filter(|before| before.size <= head.size) else { return Ok(None) };
+        let root =
+            Nodes::new(&self.store, head.id).root_at(before.size).await.map_err(RegistryError::store)?;
+        if digest(root) == before.root {
+            return Ok(None);
+        }
+        let why =
+            format!("{origin} as it is here does not extend the {} leaves that were cosigned", before.size);
+        self.keep_evidence(origin, &head.newest, &before.note, &why).await?;
         Ok(Some(Refused::new(brick_trust::Step::Consistency, why)))
     }
 
@@ -280,6 +313,9 @@ impl Registry {
             && !is_due(state.size, state.time, head)
         {
             return Ok(Some((state.size, state.time)));
+        }
+        if !self.is_caught_up(origin) {
+            return Ok(None);
         }
         let Some((_, _, vkey)) = self.witnessed_log(&Self::log_key_name(origin)) else { return Ok(None) };
         let Ok(signed) = open_checkpoint(&head.newest, &vkey) else { return Ok(None) };

@@ -14,7 +14,7 @@ pub use catalogue::{
     SearchResults, ServiceSummary, ServicesPage,
 };
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem, ProblemDetail, ProblemType, TypeUriError};
-pub use sync::{MAX_REFUSALS, PeerStatus, Refusal, SyncStatus, SyncStep};
+pub use sync::{CatchingUp, MAX_REFUSALS, PeerStatus, Refusal, SyncStatus, SyncStep};
 
 use crate::digest::Digest;
 use crate::name::PublisherName;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use brick_index::fold::Loaded;
 use brick_index::replay::{Before, CheckedLeaf, Segment, check_leaf, replay};
 use brick_schemas::predicate::{Predicate, ReleaseStatus};
-use brick_schemas::{Digest, IndexLine, Origin};
+use brick_schemas::{Blob, IndexLine, Origin};
 use brick_tlog::hash::Hash;
 use brick_tlog::snapshot::{Bucket, BucketTree, SnapshotLeaf, bucket_of};
 use brick_trust::{Commons, Refused};
@@ -15,7 +15,7 @@ use crate::support::{Log, OFFICER, PUBLISHER, World, entry, publisher, release, 
 /// What the log adds up to at a snapshot: every index file, and the root over them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct State {
-    pub files: BTreeMap<String, Vec<u8>>,
+    pub files: BTreeMap<String, Blob>,
     pub index_root: Hash,
 }
 
@@ -87,7 +87,8 @@ impl Chronicle {
         let mut buckets: BTreeMap<u16, Bucket> = BTreeMap::new();
         for (brick, lines) in &self.bricks {
             let file: Vec<u8> = lines.iter().flat_map(|line| line.to_line().into_bytes()).collect();
-            let sha256 = Hash::from(*Digest::of(&file).as_bytes());
+            let file = Blob::of(&file);
+            let sha256 = Hash::from(*file.sha256.as_bytes());
             buckets.entry(bucket_of(brick)).or_default().insert(brick, sha256).unwrap();
             files.insert(brick.clone(), file);
         }

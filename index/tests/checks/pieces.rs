@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use brick_index::fold::Loaded;
+use brick_index::fold::{IndexFile, Loaded};
 use brick_index::replay::{Before, CheckedLeaf, Segment, replay, touches};
 use brick_schemas::predicate::ReleaseStatus;
 use brick_schemas::{BrickName, Digest};
@@ -18,7 +18,8 @@ use crate::support::{PUBLISHER, publisher};
 /// What a registry keeps of a log: only the newest state of each thing, and of that only what it is asked for.
 #[derive(Default)]
 struct Store {
-    files: BTreeMap<BrickName, Vec<u8>>,
+    /// By brick and the entry that released it.
+    lines: BTreeMap<BrickName, BTreeMap<u64, String>>,
     buckets: BTreeMap<u16, Bucket>,
     nodes: BTreeMap<Node, Hash>,
     payloads: BTreeSet<Digest>,
@@ -33,7 +34,12 @@ impl Store {
         let leaves = chronicle.checked(self.size, to).unwrap();
         let (bricks, buckets) = touches(&leaves);
         let loaded = Loaded {
-            files: self.files.iter().filter(|(name, _)| bricks.contains(*name)).map(pair).collect(),
+            files: self
+                .lines
+                .iter()
+                .filter(|(name, _)| bricks.contains(*name))
+                .map(|(name, lines)| (name.clone(), file_of(lines)))
+                .collect(),
             buckets: self.buckets.iter().filter(|(number, _)| buckets.contains(*number)).map(pair).collect(),
         };
         // As the registry loads them: the siblings of each bucket, and nothing else.
@@ -54,8 +60,14 @@ impl Store {
                 self.payloads.insert(entry.entry().payload);
             }
         }
+        let mut kept_files = BTreeMap::new();
         for segment in &segments {
-            self.files.extend(segment.folded.files.iter().map(pair));
+            for (brick, _, entry, line) in &segment.folded.lines {
+                self.lines.entry(brick.clone()).or_default().insert(*entry, line.clone());
+            }
+            for (brick, file) in &segment.folded.files {
+                kept_files.insert(brick.clone(), *file);
+            }
             self.buckets.extend(segment.folded.buckets.iter().map(pair));
             self.nodes.extend(segment.nodes.iter().copied());
             self.snapshot_time = Some(segment.snapshot.time);
@@ -63,8 +75,15 @@ impl Store {
             self.size = segment.size;
         }
         assert_eq!(self.size, to);
+        for (brick, file) in kept_files {
+            assert_eq!(file_of(&self.lines[&brick]).blob(), file, "the lines are those of the file");
+        }
         segments
     }
+}
+
+fn file_of(lines: &BTreeMap<u64, String>) -> IndexFile {
+    IndexFile::parse(lines.values().map(String::as_str).collect::<String>().as_bytes()).unwrap()
 }
 
 fn pair<K: Clone, V: Clone>((key, value): (&K, &V)) -> (K, V) {
@@ -77,7 +96,7 @@ fn states(segments: &[Segment]) -> Vec<(u64, State)> {
     segments
         .iter()
         .map(|segment| {
-            files.extend(segment.folded.files.iter().map(|(name, file)| (name.to_string(), file.clone())));
+            files.extend(segment.folded.files.iter().map(|(name, file)| (name.to_string(), *file)));
             (segment.size, State { files: files.clone(), index_root: segment.snapshot.index_root })
         })
         .collect()
@@ -159,7 +178,7 @@ proptest! {
         prop_assert_eq!(&states(&pieces), &chronicle.states);
         let last = &chronicle.states.last().unwrap().1;
         prop_assert_eq!(store.index_root, Some(last.index_root));
-        prop_assert_eq!(store.files.len(), last.files.len());
+        prop_assert_eq!(store.lines.len(), last.files.len());
         // What is kept of the tree leads to the same root and holds nothing that the tree does not.
         let mut tree = BucketTree::new();
         for (number, bucket) in &store.buckets {

@@ -36,8 +36,13 @@ impl Entry {
         }
         let statement = Statement::parse(&envelope.payload)
             .map_err(|err| Refused::caused(Step::Signature, "the entry's payload is malformed", err))?;
+        Ok(Self::of(envelope, statement))
+    }
+
+    /// The entry that an envelope is, whose payload `statement` was parsed from.
+    pub fn of(envelope: Envelope, statement: Statement) -> Self {
         let payload = envelope.payload_digest();
-        Ok(Self { envelope, statement, payload })
+        Self { envelope, statement, payload }
     }
 
     /// Checks the signatures against a publisher's keys.

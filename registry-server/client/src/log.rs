@@ -72,6 +72,18 @@ impl Client {
         Note::parse(&bytes).map_err(|err| self.not_a_registry(&path, err))
     }
 
+    /// As [`checkpoint`](Self::checkpoint), and `None` where the registry has no such log or no head of it.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn checkpoint_if_any(&self, log: &LogPath) -> Result<Option<Note>, AskError> {
+        let path = format!("{log}/checkpoint");
+        match self.read_if_there(&path, MAX_NOTE_BYTES).await? {
+            Some(bytes) => Note::parse(&bytes).map(Some).map_err(|err| self.not_a_registry(&path, err)),
+            None => Ok(None),
+        }
+    }
+
     /// The tlog-proof of the last leaf under the current head of a publisher's log, the snapshot in `extra`.
     ///
     /// # Errors

@@ -50,21 +50,23 @@ fn scratch(err: impl std::error::Error + Send + Sync + 'static) -> Stopped {
 }
 
 impl Checking<'_> {
-    /// Folds the first `sound` leaves of a log again, and compares.
-    pub(super) async fn fold(
+    /// Folds the first `sound` leaves of a log into the store beside. Returns its edge there, unless one was refused.
+    pub(super) async fn fold_leaves(
         &mut self,
         log: &Log,
         vkey: &Vkey,
         sound: u64,
-        data: &Path,
-    ) -> Result<(), Stopped> {
+    ) -> Result<Option<LogTail>, Stopped> {
         let aside = self.scratch.store.clone();
         let vkey_text = vkey.to_string();
         let made = aside.create_log(&log.origin, &vkey_text, log.publisher.as_ref(), log.hosted);
         let folded = made.await.map_err(scratch)?;
         let mut tail = LogTail::load(&aside, &folded).await.map_err(scratch)?;
         let store = self.store.clone();
-        let mut heads = Heads::new(&store, log);
+        let mut heads = match &self.gathered {
+            Some(gathered) => Heads::of(gathered.heads.clone(), &store, log),
+            None => Heads::new(&store, log),
+        };
         let mut waiting: Option<Checkpoint> = None;
         let mut last_head = 0;
         while tail.size() < sound {
@@ -98,9 +100,17 @@ impl Checking<'_> {
                     self.report
                         .unchecked
                         .push(format!("what follows from {} after {first} leaves", log.origin));
-                    return Ok(());
+                    return Ok(None);
                 }
             };
+            // What was gathered was held against the heads; it is read once more here.
+            if self.gathered.is_some()
+                && let Some(last) = sizes.last()
+                && (last.size != tail.size() || last.root != digest(tail.root()))
+            {
+                let what = format!("{} is not what it was a moment ago", head_place(&log.origin, last.size));
+                return Err(scratch(Refused::new(Step::Inclusion, what)));
+            }
             aside.commit(&steps).await.map_err(scratch)?;
             if let (Some(head), Some(last)) = (sizes.first(), sizes.last()) {
                 // The step to this head began before the stretch.
@@ -112,6 +122,19 @@ impl Checking<'_> {
             (self.tell)(&format!("{}: {} of {} leaves folded", log.origin, tail.size(), log.size));
         }
         self.has_records |= log.publisher.is_none() && sound == log.size;
+        Ok(Some(tail))
+    }
+
+    /// Folds the first `sound` leaves of a log again, and compares.
+    pub(super) async fn fold(
+        &mut self,
+        log: &Log,
+        vkey: &Vkey,
+        sound: u64,
+        data: &Path,
+    ) -> Result<(), Stopped> {
+        let Some(tail) = self.fold_leaves(log, vkey, sound).await? else { return Ok(()) };
+        let (aside, store) = (self.scratch.store.clone(), self.store.clone());
         self.git_log(log, vkey, sound, tail.log, data).await?;
         if sound < log.size {
             self.report.unchecked.push(format!("what follows from {} after {sound} leaves", log.origin));
@@ -145,6 +168,9 @@ impl Checking<'_> {
 
     /// Leaves from `first` up to `end`, or to where the stored ones end.
     async fn leaves(&self, log: &Log, first: u64, end: u64) -> Result<Vec<Vec<u8>>, ReadError> {
+        if let Some(gathered) = &self.gathered {
+            return Ok(gathered.leaves(first, end).await);
+        }
         let mut leaves = Vec::new();
         while first + (leaves.len() as u64) < end {
             let read = self.store.leaves(log.id, first + leaves.len() as u64..end).await?;
@@ -154,6 +180,14 @@ impl Checking<'_> {
             leaves.extend(read);
         }
         Ok(leaves)
+    }
+
+    /// What the store beside keeps of a leaf: where it only serves to compare, that there is one.
+    fn kept_bytes(&self, leaf: Vec<u8>) -> Vec<u8> {
+        match &self.gathered {
+            Some(_) => leaf,
+            None => vec![0],
+        }
     }
 
     async fn commons_stretch(
@@ -179,13 +213,13 @@ impl Checking<'_> {
             self.report.checked.entries += 1;
             let Ok(envelope) = Envelope::parse(&leaf) else { continue };
             let kind = LeafKind::Envelope { payload: envelope.payload_digest() };
-            // The bytes stay where they are: the store beside needs to know only that there is a leaf.
-            stretch.leaves.push(LeafRow { bytes: vec![0], kind });
+            stretch.leaves.push(LeafRow { bytes: self.kept_bytes(leaf), kind });
             let Ok(statement) = Statement::parse(&envelope.payload) else { continue };
             stretch.blobs.extend(statement.predicate.blobs().into_iter().map(|blob| BlobRow {
                 sha256: blob.sha256,
                 bytes: blob.bytes,
                 entry: index,
+                is_here: false,
             }));
             if let Predicate::Registry(record) = &statement.predicate
                 && let Ok(vkey) = brick_trust::commons::witness_vkey(record)
@@ -252,7 +286,12 @@ impl Checking<'_> {
             CheckedLeaf::Entry(entry) => LeafKind::Envelope { payload: entry.entry().payload },
             CheckedLeaf::Snapshot(_) => LeafKind::Snapshot,
         });
-        let leaves = kinds.map(|kind| LeafRow { bytes: vec![0], kind }).collect();
+        let kinds: Vec<LeafKind> = kinds.collect();
+        let leaves = kinds
+            .into_iter()
+            .zip(leaves)
+            .map(|(kind, leaf)| LeafRow { bytes: self.kept_bytes(leaf), kind })
+            .collect();
         Ok(Ok(Stretch { leaves, segments, blobs: Vec::new() }))
     }
 

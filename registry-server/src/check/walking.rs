@@ -25,6 +25,11 @@ impl<'a> Heads<'a> {
         Self { store, log, read: Vec::new().into_iter(), last: Some(0) }
     }
 
+    /// These, and no others.
+    pub(super) fn of(heads: Vec<Checkpoint>, store: &'a Store, log: &'a Log) -> Self {
+        Self { store, log, read: heads.into_iter(), last: None }
+    }
+
     pub(super) async fn next(&mut self) -> Result<Option<Checkpoint>, ReadError> {
         if self.read.len() == 0
             && let Some(last) = self.last

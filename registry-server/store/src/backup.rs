@@ -4,14 +4,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use brick_schemas::Digest;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::fault::Fault;
 use crate::inspect::digest_of_file;
+use crate::seal::seal_meta;
 
-const DATABASE: &str = "registry.sqlite3";
+pub(crate) const DATABASE: &str = "registry.sqlite3";
 const BLOBS: &str = "blobs";
+/// The value that says when a store was restored, in Unix seconds as text; empty once it has caught up with its peers.
+pub const RESTORED: &str = "restored";
 
 /// What a backup holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -111,6 +114,45 @@ pub async fn copy_store(from: &Path, to: &Path) -> Result<BackedUp, BackupError>
         _ => {}
     }
     Ok(backed_up)
+}
+
+/// Puts the backup in `from` in the new place `to`, as [`copy_store`] does, and notes in it that it was restored.
+///
+/// - `now`: Unix seconds, for the note under [`RESTORED`].
+///
+/// # Errors
+/// [`BackupError`].
+pub async fn restore_store(from: &Path, to: &Path, now: u64) -> Result<BackedUp, BackupError> {
+    let restored = copy_store(from, to).await?;
+    let database = to.join(DATABASE);
+    let mut writer = SqliteConnectOptions::new()
+        .filename(&database)
+        .journal_mode(SqliteJournalMode::Delete)
+        .synchronous(SqliteSynchronous::Extra)
+        .disable_statement_logging()
+        .connect()
+        .await?;
+    let time = now.to_string().into_bytes();
+    // A store of an older program has no seals yet; its rows are sealed when it is opened.
+    let is_sealed = sqlx::query_scalar::<_, bool>(
+        "SELECT EXISTS (SELECT 1 FROM pragma_table_info('meta') WHERE name = 'seal')",
+    )
+    .fetch_one(&mut writer)
+    .await?;
+    let (statement, seal) = match is_sealed {
+        true => {
+            ("INSERT OR REPLACE INTO meta (key, value, seal) VALUES (?1, ?2, ?3)", seal_meta(RESTORED, &time))
+        }
+        false => ("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", Vec::new()),
+    };
+    let mut query = sqlx::query(statement).bind(RESTORED).bind(time);
+    if is_sealed {
+        query = query.bind(seal);
+    }
+    query.execute(&mut writer).await?;
+    writer.close().await?;
+    flush(&database)?;
+    Ok(restored)
 }
 
 fn make_new(to: &Path) -> Result<(), BackupError> {

@@ -48,6 +48,13 @@ pub(crate) const FILES_CHANGED: &str = "
       SELECT 1 FROM index_file AS b WHERE b.log = a.log AND b.brick = a.brick
         AND b.since > a.since AND b.since <= ?3)";
 
+/// Parameters: log, size after which, size as of which.
+pub(crate) const LINES_CHANGED: &str = "
+    SELECT brick, version, entry, line FROM line AS a
+    WHERE log = ?1 AND since > ?2 AND since <= ?3 AND NOT EXISTS (
+      SELECT 1 FROM line AS b WHERE b.log = a.log AND b.brick = a.brick AND b.entry = a.entry
+        AND b.since > a.since AND b.since <= ?3)";
+
 impl Store {
     /// A brick's index file: its lines in the order of the release entries, and its digest, compared with the stored one.
     ///
@@ -159,6 +166,33 @@ impl Store {
         let mut files = files.collect::<Result<Vec<_>, ReadError>>()?;
         files.sort_by(|a, b| a.brick.cmp(&b.brick));
         Ok(files)
+    }
+
+    /// The index lines that changed after `after_size`, as of `at_size`, by brick and entry; all of them when `after_size`
+    /// is 0.
+    ///
+    /// # Errors
+    /// [`ReadError::NotKept`].
+    pub async fn lines_changed(
+        &self,
+        log: LogId,
+        after_size: u64,
+        at_size: u64,
+    ) -> Result<Vec<(BrickName, ReleaseRow)>, ReadError> {
+        let mut read = self.reading_at(log, at_size).await?;
+        let rows = sqlx::query_as::<_, (String, String, i64, String)>(LINES_CHANGED)
+            .bind(log.0)
+            .bind(to_sql(after_size))
+            .bind(to_sql(at_size))
+            .fetch_all(&mut *read)
+            .await?;
+        read.commit().await?;
+        let lines = rows.into_iter().map(|(brick, version, entry, line)| {
+            Ok((parsed_from_sql(&brick, "a brick's name")?, release_from_sql((version, entry, line))?))
+        });
+        let mut lines = lines.collect::<Result<Vec<(BrickName, _)>, ReadError>>()?;
+        lines.sort_by(|(a, one), (b, other)| (a, one.entry).cmp(&(b, other.entry)));
+        Ok(lines)
     }
 }
 

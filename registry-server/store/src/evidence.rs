@@ -4,6 +4,7 @@ use brick_schemas::{Digest, Origin};
 
 use crate::fault::{Fault, ReadError, holds_fault, parsed_from_sql};
 use crate::open::Store;
+use crate::seal::seal_evidence;
 
 /// Bytes of each head and of the reason, at most.
 pub const MAX_EVIDENCE_BYTES: usize = 1_000_000;
@@ -65,8 +66,8 @@ impl Store {
             let mut writing = self.writing().await?;
             let mut tx = writing.begin().await?;
             let kept = sqlx::query(
-                "INSERT INTO evidence (origin, digest, a, b, why)
-                 SELECT ?1, ?2, ?3, ?4, ?5 WHERE (SELECT count(*) FROM evidence WHERE origin = ?1) < ?6
+                "INSERT INTO evidence (origin, digest, a, b, why, seal)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?7 WHERE (SELECT count(*) FROM evidence WHERE origin = ?1) < ?6
                  ON CONFLICT (origin, digest) DO NOTHING",
             )
             .bind(origin.as_str())
@@ -75,6 +76,7 @@ impl Store {
             .bind(b)
             .bind(why)
             .bind(MAX_EVIDENCE_PER_LOG)
+            .bind(seal_evidence(origin.as_str(), pair.as_bytes(), a, b, why))
             .execute(&mut *tx)
             .await?
             .rows_affected();

@@ -130,6 +130,25 @@ impl Store {
         .collect()
     }
 
+    /// Moves a file among the blobs to `blobs/rotten/`, under a name that is free. Blocking. Returns where it lies then.
+    ///
+    /// # Errors
+    /// What the disk reports.
+    pub fn set_aside(&self, path: &Path) -> std::io::Result<PathBuf> {
+        let folder = self.inner.blobs.root().join("rotten");
+        let shard =
+            path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+        let name = format!("{shard}{}", path.file_name().unwrap_or_default().to_string_lossy());
+        let mut kept = folder.join(&name);
+        let mut number = 1;
+        while kept.exists() {
+            kept = folder.join(format!("{name}.{number}"));
+            number += 1;
+        }
+        std::fs::rename(path, &kept)?;
+        Ok(kept)
+    }
+
     /// The files whose digests begin with the byte `shard`, in order. Blocking.
     ///
     /// # Errors

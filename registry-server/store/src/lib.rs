@@ -37,6 +37,9 @@ mod missing;
 mod open;
 #[cfg(test)]
 mod plans;
+mod salvage;
+mod script;
+mod seal;
 mod search;
 mod served;
 mod services;
@@ -46,7 +49,7 @@ mod sync;
 mod tiles;
 mod witness;
 
-pub use backup::{BackedUp, BackupError, copy_store};
+pub use backup::{BackedUp, BackupError, RESTORED, copy_store, restore_store};
 pub use blob::{BlobError, BlobWriter};
 pub use buckets::MAX_NODES_PER_READ;
 pub use catalogue::ReleaseRow;
@@ -61,6 +64,8 @@ pub use log::{CreateLogError, Log, LogId};
 pub use meta::MAX_META_BYTES;
 pub use missing::{BlobUse, MAX_MISSING_PER_READ, MissingBlob};
 pub use open::{MAX_READERS, OpenError, Store, StoreOptions};
+pub use salvage::{SalvagedHead, SalvagedLog, SalvagedWitness, is_whole, replace_database};
+pub use seal::BrokenSeal;
 pub use search::{BrickRow, MAX_BRICKS_PER_READ};
 pub use served::ServeError;
 pub use services::ServiceState;
@@ -70,5 +75,5 @@ pub use step::{
 };
 pub use sweep::Swept;
 pub use sync::{MAX_WHY_BYTES, SEEN_STEP_SECONDS, SyncRow, SyncState};
-pub use tiles::{Checkpoint, MAX_CHECKPOINTS_PER_READ, MAX_LEAVES_PER_READ};
+pub use tiles::{Checkpoint, MAX_CHECKPOINTS_PER_READ, MAX_LEAVES_PER_READ, Standing};
 pub use witness::{WitnessError, WitnessState};

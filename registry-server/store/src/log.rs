@@ -9,6 +9,11 @@ use crate::open::Store;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogId(pub(crate) i64);
 
+impl LogId {
+    /// The number of no log.
+    pub const NONE: Self = Self(0);
+}
+
 impl std::fmt::Display for LogId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)

@@ -2,6 +2,7 @@
 
 use crate::fault::{Fault, ReadError};
 use crate::open::Store;
+use crate::seal::seal_meta;
 
 /// Bytes of a value, at most.
 pub const MAX_META_BYTES: usize = 1_000_000;
@@ -31,11 +32,12 @@ impl Store {
             let mut writing = self.writing().await?;
             let mut tx = writing.begin().await?;
             sqlx::query(
-                "INSERT INTO meta (key, value) VALUES (?, ?)
-                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                "INSERT INTO meta (key, value, seal) VALUES (?, ?, ?)
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value, seal = excluded.seal",
             )
             .bind(key)
             .bind(value)
+            .bind(seal_meta(key, value))
             .execute(&mut *tx)
             .await?;
             tx.commit().await?;

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::blob::BlobDir;
 use crate::fault::{Fault, MayHoldFault, ReadError, from_sql, to_sql};
 use crate::log::LogId;
+use crate::seal::seal_old_rows;
 
 /// Read connections, at most.
 pub const MAX_READERS: u32 = 64;
@@ -20,6 +21,10 @@ pub const MAX_READERS: u32 = 64;
 const PREPARED_STATEMENTS: usize = 128;
 /// The write-ahead log is cut back to this size after a checkpoint, so that one burst does not keep the disk for ever.
 const WAL_BYTES: &str = "67108864";
+
+/// Which opening of the store may write. The lock file keeps processes apart on one machine; on a file system that does not
+/// lock, this does.
+pub(crate) const GENERATION: &str = "SELECT value FROM generation";
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
@@ -102,6 +107,8 @@ impl From<sqlx::Error> for OpenError {
 #[derive(Clone, Copy)]
 enum Flush {
     Full,
+    /// Not at all: what is in it is made again rather than recovered.
+    Never,
     #[cfg(test)]
     Normal,
 }
@@ -117,6 +124,7 @@ pub(crate) struct Inner {
     writer: Mutex<Option<SqliteConnection>>,
     pub(crate) connect: SqliteConnectOptions,
     generation: i64,
+    is_scratch: bool,
     pub(crate) blobs: BlobDir,
     /// Set by the first failed write to the disk, never cleared: the same memory may hold pages that are not on it.
     stopped: Arc<AtomicBool>,
@@ -135,6 +143,14 @@ impl Store {
         Self::open_with(dir, options, Flush::Full).await
     }
 
+    /// Opens a store in which nothing need outlive this process. It flushes nothing, and is as fast as that.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_scratch(dir: &Path) -> Result<Self, OpenError> {
+        Self::open_with(dir, StoreOptions::default(), Flush::Never).await
+    }
+
     async fn open_with(dir: &Path, options: StoreOptions, flush: Flush) -> Result<Self, OpenError> {
         if !(1..=MAX_READERS).contains(&options.readers) {
             return Err(OpenError::Readers { readers: options.readers });
@@ -146,8 +162,11 @@ impl Store {
 
         let connect = connect_options(dir, &options, flush);
         let mut writer = connect.connect().await?;
-        check_durability(&mut writer).await?;
+        if !matches!(flush, Flush::Never) {
+            check_durability(&mut writer).await?;
+        }
         migrate(&mut writer).await?;
+        seal_old_rows(&mut writer).await?;
         let generation =
             sqlx::query_scalar::<_, i64>("UPDATE generation SET value = value + 1 RETURNING value")
                 .fetch_one(&mut writer)
@@ -159,6 +178,8 @@ impl Store {
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers)
             .acquire_timeout(busy_timeout)
+            // A connection is a file of this machine: asking whether it still answers costs as much as a read.
+            .test_before_acquire(false)
             .connect_with(connect.clone().pragma("query_only", "ON"))
             .await?;
         Ok(Self {
@@ -167,6 +188,7 @@ impl Store {
                 writer: Mutex::new(Some(writer)),
                 connect,
                 generation,
+                is_scratch: matches!(flush, Flush::Never),
                 blobs,
                 stopped,
                 dir: dir.to_owned(),
@@ -206,7 +228,11 @@ impl Store {
         self.writable()?;
         if slot.is_none() {
             let mut writer = self.inner.connect.connect().await?;
-            match check_durability(&mut writer).await {
+            let checked = match self.inner.is_scratch {
+                true => Ok(()),
+                false => check_durability(&mut writer).await,
+            };
+            match checked {
                 Ok(()) => {}
                 Err(OpenError::Fault(fault)) => return Err(fault),
                 Err(_) => return Err(Fault::Stopped),
@@ -262,15 +288,23 @@ pub(crate) struct Writing<'a> {
 impl Writing<'_> {
     /// Begins a transaction that holds the write lock from the start, so that it cannot fail half-way for want of it.
     pub(crate) async fn begin(&mut self) -> Result<Transaction<'_, Sqlite>, Fault> {
-        let writer = self.slot.as_mut().expect("writing() filled the slot");
-        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-        // The lock file keeps processes apart on one machine; on a file system that does not lock, this does.
-        let generation =
-            sqlx::query_scalar::<_, i64>("SELECT value FROM generation").fetch_one(&mut *tx).await?;
-        if generation != self.generation {
+        let generation = self.generation;
+        let mut tx = self.begin_unguarded().await?;
+        if sqlx::query_scalar::<_, i64>(GENERATION).fetch_one(&mut *tx).await? != generation {
             return Err(Fault::TakenOver);
         }
         Ok(tx)
+    }
+
+    /// As [`begin`](Self::begin), for whoever compares [`GENERATION`] with [`generation`](Self::generation) on the way.
+    pub(crate) async fn begin_unguarded(&mut self) -> Result<Transaction<'_, Sqlite>, Fault> {
+        let writer = self.slot.as_mut().expect("writing() filled the slot");
+        Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// The number of this opening.
+    pub(crate) fn generation(&self) -> i64 {
+        self.generation
     }
 
     /// The transaction was committed or rolled back, and the connection may be used again.
@@ -294,6 +328,7 @@ fn connect_options(dir: &Path, options: &StoreOptions, flush: Flush) -> SqliteCo
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(match flush {
             Flush::Full => SqliteSynchronous::Full,
+            Flush::Never => SqliteSynchronous::Off,
             #[cfg(test)]
             Flush::Normal => SqliteSynchronous::Normal,
         })
@@ -450,5 +485,7 @@ mod tests {
             .await
             .unwrap();
         assert!(matches!(store.meta_put("key", b"value").await, Err(Fault::TakenOver)));
+        let committed = store.commit::<crate::LogStep>(&[]).await;
+        assert!(matches!(committed, Err(crate::CommitError::Fault(Fault::TakenOver))));
     }
 }

@@ -39,25 +39,30 @@ holds_fault!(ServeError);
 /// Drops what a newer row supersedes at the size served now. Only rows that came since the size served before can
 /// supersede anything, so the cost follows what is new, not what is there.
 ///
-/// Parameters: log, size served before, size served now.
+/// Parameters: log, log again, size served from now on. Comes before [`SHOW`].
 pub(crate) const PRUNE: [&str; 4] = [
     "DELETE FROM line WHERE (log, brick, entry, since) IN (
        SELECT old.log, old.brick, old.entry, old.since FROM line AS new JOIN line AS old
          ON old.log = new.log AND old.brick = new.brick AND old.entry = new.entry AND old.since < new.since
-       WHERE new.log = ?1 AND new.since > ?2 AND new.since <= ?3)",
+       WHERE new.log = ? AND new.since > (SELECT served_size FROM log WHERE id = ?) AND new.since <= ?)",
     "DELETE FROM index_file WHERE (log, brick, since) IN (
        SELECT old.log, old.brick, old.since FROM index_file AS new JOIN index_file AS old
          ON old.log = new.log AND old.brick = new.brick AND old.since < new.since
-       WHERE new.log = ?1 AND new.since > ?2 AND new.since <= ?3)",
+       WHERE new.log = ? AND new.since > (SELECT served_size FROM log WHERE id = ?) AND new.since <= ?)",
     "DELETE FROM bucket_node WHERE (log, level, idx, since) IN (
        SELECT old.log, old.level, old.idx, old.since FROM bucket_node AS new JOIN bucket_node AS old
          ON old.log = new.log AND old.level = new.level AND old.idx = new.idx AND old.since < new.since
-       WHERE new.log = ?1 AND new.since > ?2 AND new.since <= ?3)",
+       WHERE new.log = ? AND new.since > (SELECT served_size FROM log WHERE id = ?) AND new.since <= ?)",
     "DELETE FROM service WHERE (log, service, since) IN (
        SELECT old.log, old.service, old.since FROM service AS new JOIN service AS old
          ON old.log = new.log AND old.service = new.service AND old.since < new.since
-       WHERE new.log = ?1 AND new.since > ?2 AND new.since <= ?3)",
+       WHERE new.log = ? AND new.since > (SELECT served_size FROM log WHERE id = ?) AND new.since <= ?)",
 ];
+
+/// Parameters: size served from now on, log.
+pub(crate) const SHOW: &str = "UPDATE log SET served_size = ? WHERE id = ?";
+/// Parameters: size served from now on, log.
+pub(crate) const FORGET_COSIGNATURES: &str = "DELETE FROM cosignature WHERE size < ? AND log = ?";
 
 impl Store {
     /// Shows readers the log as of `size`, and drops what was superseded by then, with the cosignatures of smaller heads.
@@ -89,8 +94,8 @@ impl Store {
                 let stored = from_sql(stored, what).map_err(ServeError::Read)?;
                 Err(ServeError::NotASize { log, asked: size, served_size, size: stored })
             }
-            Some((served_size, _, _)) => {
-                move_served(&mut tx, log, served_size, size).await?;
+            Some(_) => {
+                move_served(&mut tx, log, size).await?;
                 Ok(true)
             }
         };
@@ -101,25 +106,13 @@ impl Store {
     }
 }
 
-/// Moves what readers see from `served_size` to `size`, a signed head of the log.
-pub(crate) async fn move_served(
-    tx: &mut Transaction<'_, Sqlite>,
-    log: LogId,
-    served_size: i64,
-    size: u64,
-) -> Result<(), Fault> {
-    sqlx::query("UPDATE log SET served_size = ? WHERE id = ?")
-        .bind(to_sql(size))
-        .bind(log.0)
-        .execute(&mut **tx)
-        .await?;
+/// Moves what readers see to `size`, a signed head of the log.
+async fn move_served(tx: &mut Transaction<'_, Sqlite>, log: LogId, size: u64) -> Result<(), Fault> {
     for statement in PRUNE {
-        sqlx::query(statement).bind(log.0).bind(served_size).bind(to_sql(size)).execute(&mut **tx).await?;
+        sqlx::query(statement).bind(log.0).bind(log.0).bind(to_sql(size)).execute(&mut **tx).await?;
     }
-    sqlx::query("DELETE FROM cosignature WHERE log = ? AND size < ?")
-        .bind(log.0)
-        .bind(to_sql(size))
-        .execute(&mut **tx)
-        .await?;
+    for statement in [SHOW, FORGET_COSIGNATURES] {
+        sqlx::query(statement).bind(to_sql(size)).bind(log.0).execute(&mut **tx).await?;
+    }
     Ok(())
 }

@@ -162,6 +162,9 @@ pub struct BlobRow {
     pub bytes: u64,
     /// The leaf index of the entry.
     pub entry: u64,
+    /// Whether the caller knows that it lies here, as [`Store::has_blob`](crate::Store::has_blob) says; otherwise the
+    /// store looks for it.
+    pub is_here: bool,
 }
 
 /// Checks what can be seen without the database.

@@ -4,6 +4,7 @@ use brick_schemas::Origin;
 
 use crate::fault::{Fault, ReadError, from_sql, parsed_from_sql, to_sql};
 use crate::open::Store;
+use crate::seal::seal_sync;
 
 /// Bytes of a reason, at most; a longer one is cut.
 pub const MAX_WHY_BYTES: usize = 4_096;
@@ -72,18 +73,28 @@ impl Store {
         let put = async {
             let mut writing = self.writing().await?;
             let mut tx = writing.begin().await?;
+            let before = sqlx::query_as::<_, (bool, String, i64)>(
+                "SELECT ok, why, since FROM sync WHERE peer = ? AND origin = ?",
+            )
+            .bind(peer)
+            .bind(origin)
+            .fetch_optional(&mut *tx)
+            .await?;
+            let since = match before {
+                Some((was_ok, old_why, since)) if was_ok == is_ok && old_why == why => since,
+                _ => to_sql(now),
+            };
             sqlx::query(
-                "INSERT INTO sync (peer, origin, ok, why, since, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
-                 ON CONFLICT (peer, origin) DO UPDATE SET ok = excluded.ok, why = excluded.why,
-                   seen = excluded.seen,
-                   since = CASE WHEN sync.ok = excluded.ok AND sync.why = excluded.why
-                     THEN sync.since ELSE excluded.since END",
+                "INSERT OR REPLACE INTO sync (peer, origin, ok, why, since, seen, seal)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )
             .bind(peer)
             .bind(origin)
             .bind(is_ok)
             .bind(why)
+            .bind(since)
             .bind(to_sql(now))
+            .bind(seal_sync(peer, origin, is_ok, why, since, to_sql(now)))
             .execute(&mut *tx)
             .await?;
             tx.commit().await?;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use brick_store::{BackupError, copy_store};
 use brick_tlog::tree::check_consistency;
+use brickyard::check::restore_from;
 use brickyard::nodes::Nodes;
 use brickyard::rebuilding::rebuild_git;
 
@@ -118,4 +119,75 @@ async fn a_damaged_blob_is_left_out_of_a_backup_and_an_empty_place_is_no_store()
     std::fs::write(&blob, b"rotten").unwrap();
     let backed_up = copy_store(data, &to).await.unwrap();
     assert_eq!((backed_up.blobs, backed_up.rotten, backed_up.leaves), (4, 1, 19));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_lost_its_disk_comes_back_from_a_clone_its_peers_and_its_keys() {
+    let (mut town, mut south) = stopped_town().await;
+    let data = town.north.settings.data.clone();
+    // A clone of the mirror's repository, older than what North signed last.
+    let clone = town.dir.path().join("clone");
+    let cloned = std::process::Command::new("git")
+        .args(["clone", "--quiet", "--no-checkout"])
+        .args([&south.settings.data.join("commons.git"), &clone])
+        .status();
+    assert!(cloned.unwrap().success());
+    town.north.start().await;
+    south.start().await;
+    let deadline = std::time::Instant::now() + crate::http::LIMIT;
+    publish_when_open(&town, "0.2.0", deadline).await;
+    town.settle(&south).await;
+    town.projected(&south).await;
+    let blobs = town.north.registry().store.named_blobs(None, 100).await.unwrap();
+    until("the mirror has every archive", || {
+        blobs.iter().all(|blob| south.registry().store.blob_path(&blob.sha256).is_file())
+    })
+    .await;
+    let seen = town.north.newest(&town.body);
+    let mut settings = town.north.settings.clone();
+    town.north.stop().await;
+    std::fs::rename(&data, town.dir.path().join("lost")).unwrap();
+    let tell = || -> std::sync::Arc<brickyard::check::Tell> { std::sync::Arc::new(|_: &str| {}) };
+
+    // The clone alone, nobody else within reach: the logs up to it, no archive.
+    let alone = brickyard::Settings { data: town.dir.path().join("alone"), ..settings.clone() };
+    south.stop().await;
+    let restored = restore_from(&alone, std::slice::from_ref(&clone), tell()).await.unwrap();
+    assert!(restored.is_clean(), "{restored:#?}");
+    let after = restored.after.unwrap();
+    assert_eq!((after.checked.logs, after.missing_count), (2, 5), "{after:#?}");
+
+    // The clone and a peer: everything.
+    south.start().await;
+    settings.peers.push(brickyard::Peer::at(crate::town::SOUTH, &format!("http://{}", south.at())));
+    let restored = restore_from(&settings, std::slice::from_ref(&clone), tell()).await.unwrap();
+    assert!(restored.is_clean(), "{restored:#?}");
+    let after = restored.after.unwrap();
+    assert_eq!((after.checked.logs, after.missing_count, after.fault_count), (2, 0, 0), "{after:#?}");
+    let again = restore_from(&settings, &[clone], tell()).await.unwrap_err();
+    assert!(brickyard::problem::chain(&again).contains("holds a database already"), "{again}");
+
+    town.north.start().await;
+    assert_eq!(town.north.newest(&town.body).size, seen.size, "all that was signed is back");
+    publish_when_open(&town, "0.3.0", deadline).await;
+    let newest = town.north.newest(&town.body);
+    let log = town.north.registry().head(&town.body).unwrap().id;
+    let path =
+        Nodes::new(&town.north.registry().store, log).consistency(seen.size, newest.size).await.unwrap();
+    check_consistency(seen.size, newest.size, &seen.root, &newest.root, &path).expect("the same history");
+    town.settle(&south).await;
+    assert!(south.registry().store.evidence().await.unwrap().is_empty());
+}
+
+async fn publish_when_open(town: &Town, version: &str, deadline: std::time::Instant) {
+    loop {
+        let place = town.north.place(&town.body);
+        let draft = crate::town::Draft::new(&place, "north.example/stamp", version, "");
+        let answer = town.north.publish(&draft.signed(Key::Officer), &[&draft.archive]).await;
+        if answer.status == 200 {
+            return;
+        }
+        assert!(answer.status == 503 && std::time::Instant::now() < deadline, "{}", answer.text());
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
 }

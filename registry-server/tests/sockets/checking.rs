@@ -43,7 +43,8 @@ pub async fn stopped_town() -> (Town, Seat) {
     (town, south)
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder.
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -70,10 +71,11 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// A seed's numbers: the same in every run (splitmix64).
-struct Seed(u64);
+pub struct Seed(pub u64);
 
 impl Seed {
-    fn below(&mut self, bound: usize) -> usize {
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -82,7 +84,8 @@ impl Seed {
     }
 }
 
-async fn open(data: &Path) -> SqliteConnection {
+/// A stopped registry's database.
+pub async fn open(data: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(data.join("registry.sqlite3")).connect().await.unwrap()
 }
 
@@ -129,7 +132,8 @@ fn flip_file(path: &Path, seed: &mut Seed) -> String {
     format!("{}, byte {at}, bit {bit}", path.display())
 }
 
-fn elsewhere(settings: &Settings, data: PathBuf) -> Settings {
+/// The same registry with its data in another place.
+pub fn elsewhere(settings: &Settings, data: PathBuf) -> Settings {
     Settings { data, ..settings.clone() }
 }
 

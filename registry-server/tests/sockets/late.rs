@@ -20,6 +20,7 @@ async fn log_unchecked(town: &Town, leaf: Vec<u8>) {
         signed: Box::new(signed),
         basis_root: BasisRoot::Known(basis.root),
         leaf,
+        asked_at: 0,
     };
     let (answer, wait) = tokio::sync::oneshot::channel();
     town.north.registry().queue.send(Submission { entry: received, answer }).await.expect("it runs");

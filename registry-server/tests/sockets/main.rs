@@ -3,6 +3,7 @@
 mod backups;
 mod checking;
 mod files;
+mod gaps;
 mod git;
 mod hostile;
 mod http;
@@ -10,6 +11,7 @@ mod late;
 mod lists;
 mod races;
 mod refusals;
+mod rot;
 mod stopping;
 mod town;
 mod witness;

@@ -27,6 +27,8 @@ use crate::http::{self, Answer};
 pub const NORTH: &str = "registry.north.example";
 /// The registry that mirrors and witnesses.
 pub const SOUTH: &str = "registry.south.example";
+/// A second registry that mirrors and witnesses.
+pub const EAST: &str = "registry.east.example";
 /// A registry that is admitted and does not run; the same body's as [`NORTH`], so that it is no witness of it.
 pub const AWAY: &str = "registry.away.example";
 /// A public body whose log is at [`NORTH`].
@@ -55,6 +57,8 @@ pub enum Key {
     SouthWitness,
     AwayLog,
     AwayWitness,
+    EastLog,
+    EastWitness,
 }
 
 impl Key {
@@ -78,6 +82,11 @@ pub struct Seat {
 }
 
 impl Seat {
+    /// One that does not run.
+    pub fn absent(settings: Settings) -> Self {
+        Self { settings, server: None }
+    }
+
     pub fn registry(&self) -> &Registry {
         &self.server.as_ref().expect("it runs").registry
     }
@@ -188,15 +197,27 @@ impl Town {
 
     /// As [`join`](Self::join), the second registry's settings changed by `change`.
     pub async fn join_with(&self, change: impl FnOnce(&mut Settings)) -> Seat {
-        let mut settings = settings(&self.dir, SOUTH, &self.root, Key::SouthLog, Key::SouthWitness);
-        settings.peers.push(Peer::at(NORTH, &self.north_url()));
-        change(&mut settings);
-        let mut south = Seat { settings, server: None };
-        south.start().await;
-        let url = format!("http://{}", south.at());
-        self.admit_registry(SOUTH, SOUTH, Key::SouthLog, Key::SouthWitness, &url).await;
+        let south = self.admit_mirror(SOUTH, Key::SouthLog, Key::SouthWitness, change).await;
         self.settle(&south).await;
         south
+    }
+
+    /// A registry that follows the first and has been admitted just now.
+    pub async fn admit_mirror(
+        &self,
+        id: &str,
+        log: Key,
+        witness: Key,
+        change: impl FnOnce(&mut Settings),
+    ) -> Seat {
+        let mut settings = settings(&self.dir, id, &self.root, log, witness);
+        settings.peers.push(Peer::at(NORTH, &self.north_url()));
+        change(&mut settings);
+        let mut seat = Seat { settings, server: None };
+        seat.start().await;
+        let url = format!("http://{}", seat.at());
+        self.admit_registry(id, id, log, witness, &url).await;
+        seat
     }
 
     /// Waits until both registries show the newest heads, with a quorum.

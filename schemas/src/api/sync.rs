@@ -20,6 +20,18 @@ pub struct SyncStatus {
     pub peers: Vec<PeerStatus>,
     /// What it refused, newest first.
     pub refusals: Vec<Refusal>,
+    /// Logs that it neither signs nor cosigns since it started, by log: it does not know yet how far they were seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub catching_up: Vec<CatchingUp>,
+}
+
+/// A log that a registry has not caught up with since it started.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct CatchingUp {
+    /// Which log.
+    pub log: Origin,
+    /// What is missing, in words.
+    pub why: String,
 }
 
 /// How following one peer goes.

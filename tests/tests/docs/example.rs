@@ -287,7 +287,7 @@ pub fn examples() -> BTreeMap<&'static str, String> {
 
     // The publisher's log: a snapshot of nothing; a release; a service and a status.
     let mut log = Log::new(north_origin.clone());
-    let mut fold = Fold::begin(Loaded::default()).expect("nothing is a good beginning");
+    let mut fold = Fold::begin(Loaded::default());
     let mut index = BucketTree::new();
     snapshot(&mut log, &mut fold, &mut index, START);
     let release = manifest.release(log.place(), Blob::of(&packed), read.contents(), Vec::new(), None);
@@ -307,8 +307,8 @@ pub fn examples() -> BTreeMap<&'static str, String> {
         format!(r#"{{"keytype":"ed25519","keyval":{{"public":"{}"}},"scheme":"ed25519"}}"#, public(21)),
     );
     shown.insert("keyid", public(21).id().to_string());
-    let (files, _) = snapshot(&mut log, &mut fold, &mut index, START + 60);
-    let line = String::from_utf8(files[&brick.brick].clone()).expect("JSON is UTF-8");
+    snapshot(&mut log, &mut fold, &mut index, START + 60);
+    let line = fold.file(&brick.brick).expect("it was released").text();
     shown.insert("index-line-first", line.trim_end().to_owned());
 
     let service = ServiceManifest::parse(SERVICE).expect("a good service");
@@ -340,9 +340,9 @@ pub fn examples() -> BTreeMap<&'static str, String> {
     shown.insert("status", show(&statement));
     fold.apply(log.tree.len(), &statement).expect("a status of a release that is there");
     log.say(&statement, 21);
-    let (files, bucket) = snapshot(&mut log, &mut fold, &mut index, START + 3_600);
-    let file = files[&brick.brick].clone();
-    let line = String::from_utf8(file.clone()).expect("JSON is UTF-8");
+    let bucket = snapshot(&mut log, &mut fold, &mut index, START + 3_600);
+    let line = fold.file(&brick.brick).expect("it was released").text();
+    let file = line.clone().into_bytes();
     shown.insert("index-line", line.trim_end().to_owned());
     shown.insert("index-line-pretty", pretty(line.trim_end()));
     shown.insert(
@@ -464,13 +464,13 @@ pub fn examples() -> BTreeMap<&'static str, String> {
     shown
 }
 
-/// A snapshot leaf over what the fold holds; returns the files and the (only) bucket that changed.
+/// A snapshot leaf over what the fold holds; returns the (only) bucket that changed.
 fn snapshot(
     log: &mut Log,
     fold: &mut Fold,
     index: &mut BucketTree,
     time: u64,
-) -> (BTreeMap<brick_schemas::BrickName, Vec<u8>>, brick_tlog::snapshot::Bucket) {
+) -> brick_tlog::snapshot::Bucket {
     let folded = fold.snapshot(time).expect("a name that a bucket takes");
     let mut last = brick_tlog::snapshot::Bucket::new();
     for (number, bucket) in folded.buckets {
@@ -479,7 +479,7 @@ fn snapshot(
     }
     let leaf = SnapshotLeaf { size: log.tree.len(), time, index_root: index.root() };
     log.push(leaf.to_string().into_bytes());
-    (folded.files, last)
+    last
 }
 
 /// Entries of logs that are not in this example: each log begins with the snapshot of nothing, which is their basis.
@@ -490,7 +490,7 @@ fn statements_of_others(
 ) {
     let begun = |publisher: &str| {
         let mut log = Log::new(Origin::of_publisher(&name(publisher)));
-        let (mut fold, mut index) = (Fold::begin(Loaded::default()).expect("nothing"), BucketTree::new());
+        let (mut fold, mut index) = (Fold::begin(Loaded::default()), BucketTree::new());
         snapshot(&mut log, &mut fold, &mut index, START);
         log
     };

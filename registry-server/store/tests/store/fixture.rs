@@ -94,7 +94,7 @@ pub fn node(level: u8, index: u32, hash: Digest) -> BucketNodeRow {
 }
 
 pub fn blob(bytes: &[u8], entry: u64) -> BlobRow {
-    BlobRow { sha256: Digest::of(bytes), bytes: bytes.len() as u64, entry }
+    BlobRow { sha256: Digest::of(bytes), bytes: bytes.len() as u64, entry, is_here: false }
 }
 
 /// The database, past the store: to damage it, or to count rows.

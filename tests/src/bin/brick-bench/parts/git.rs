@@ -33,7 +33,7 @@ pub(super) struct Took {
 pub(super) fn run(bench: &mut Bench) -> Result<Vec<Figure>, Trouble> {
     let (count, releases) = (bench.rounds, bench.releases);
     let yard = bench.large()?;
-    settle(yard.pid());
+    rest(yard);
     let room = tempfile::tempdir().map_err(|err| Trouble::failed("a temporary folder", err))?;
     let git = Git::at(room.path());
     let ours = yard.git().display().to_string();
@@ -54,7 +54,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<Vec<Figure>, Trouble> {
     for commit in 0..COMMITS {
         publish(yard, commit)?;
     }
-    settle(yard.pid());
+    rest(yard);
     git.run(&["-C", &made, "fetch", "--quiet", &format!("file://{ours}"), ALL_BRANCHES]);
     let mut fetches: [Vec<Took>; 2] = Default::default();
     for _ in 0..count {
@@ -108,6 +108,13 @@ fn make(git: &Git, ours: &str, made: &str) -> Result<(), Trouble> {
     } else {
         Err(Trouble::failed("a repository made by git", "it holds other content"))
     }
+}
+
+/// Waits until the registry has put its repository in order, which it does when nothing was published for two seconds.
+fn rest(yard: &Yard) {
+    settle(yard.pid());
+    std::thread::sleep(Duration::from_secs(3));
+    settle(yard.pid());
 }
 
 /// Publishes a commit's worth of releases, and waits for it.
