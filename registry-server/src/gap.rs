@@ -275,6 +275,10 @@ impl Registry {
         if self.is_caught_up(origin) || self.is_hosted(origin) || self.commons().commons.is_none() {
             return Ok(());
         }
+        // Of a log that was never here there is nothing that a gap could have cut off.
+        if self.head(origin).is_none() && !self.gaps.is_restored.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let standing = self.standing(origin);
         let waits = {
             let logs = self.gaps.lock();
