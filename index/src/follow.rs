@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use brick_schemas::PublisherName;
-use git2::{ObjectType, Oid, Repository, TreeWalkMode};
+use git2::{ObjectType, Odb, Oid, Repository, Tree, TreeEntry, TreeWalkMode};
 
 use crate::layout;
 
@@ -238,22 +238,34 @@ impl View {
     /// [`FollowError`] for anything but a plain file of at most `max` bytes.
     pub fn read(&self, path: &str, max: usize) -> Result<Option<Vec<u8>>, FollowError> {
         let tree = self.repository.find_tree(self.tree).map_err(|err| self.object(path, err))?;
-        let entry = match tree.get_path(Path::new(path)) {
-            Ok(entry) => entry,
-            Err(err) if err.code() == git2::ErrorCode::NotFound => return Ok(None),
-            Err(err) => return Err(self.object(path, err)),
-        };
+        match tree.get_path(Path::new(path)) {
+            Ok(entry) => {
+                let odb = self.repository.odb().map_err(|err| self.object(path, err))?;
+                self.content(&odb, &entry, path, max).map(Some)
+            }
+            Err(err) if err.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(err) => Err(self.object(path, err)),
+        }
+    }
+
+    /// The bytes of a file that `entry` of a folder stands for.
+    fn content(
+        &self,
+        odb: &Odb<'_>,
+        entry: &TreeEntry<'_>,
+        path: &str,
+        max: usize,
+    ) -> Result<Vec<u8>, FollowError> {
         if entry.kind() != Some(ObjectType::Blob) || entry.filemode() != 0o100_644 {
             return Err(self.layout(path, "is not a plain file"));
         }
-        let odb = self.repository.odb().map_err(|err| self.object(path, err))?;
         // The header first: a blob's size is known before its bytes are made.
         let (size, _) = odb.read_header(entry.id()).map_err(|err| self.object(path, err))?;
         if size > max {
             return Err(self.layout(path, "is larger than allowed"));
         }
         let object = odb.read(entry.id()).map_err(|err| self.object(path, err))?;
-        Ok(Some(object.data().to_vec()))
+        Ok(object.data().to_vec())
     }
 
     /// The publishers whose logs lie here, in order.
@@ -307,12 +319,31 @@ impl View {
     /// # Errors
     /// [`FollowError`], also where one is missing.
     pub fn leaves(&self, folder: &str, from: u64, to: u64) -> Result<Vec<Vec<u8>>, FollowError> {
-        (from..to)
-            .map(|index| {
-                let path = layout::entry(folder, index);
-                self.read(&path, MAX_LEAF_BYTES)?.ok_or_else(|| self.layout(&path, "is missing"))
-            })
-            .collect()
+        let odb = self.repository.odb().map_err(|err| self.object(folder, err))?;
+        let root = self.repository.find_tree(self.tree).map_err(|err| self.object(folder, err))?;
+        let mut leaves = Vec::new();
+        // The folder of a bundle holds 256 of them: looking each up from the root would read it as often.
+        let mut bundle: Option<(String, Tree<'_>)> = None;
+        for index in from..to {
+            let path = layout::entry(folder, index);
+            let missing = |err: git2::Error| match err.code() {
+                git2::ErrorCode::NotFound => self.layout(&path, "is missing"),
+                _ => self.object(&path, err),
+            };
+            let (parent, name) = path.rsplit_once('/').expect("an entry lies in a folder");
+            let tree = match bundle.take().filter(|(open, _)| open == parent) {
+                Some((_, tree)) => tree,
+                None => {
+                    let entry = root.get_path(Path::new(parent)).map_err(missing)?;
+                    self.repository.find_tree(entry.id()).map_err(missing)?
+                }
+            };
+            let entry = tree.get_name(name).ok_or_else(|| self.layout(&path, "is missing"))?;
+            leaves.push(self.content(&odb, &entry, &path, MAX_LEAF_BYTES)?);
+            drop(entry);
+            bundle = Some((parent.to_owned(), tree));
+        }
+        Ok(leaves)
     }
 
     /// Every path of a plain file below `folder`, relative to the repository, at most `max`.

@@ -118,7 +118,9 @@ impl Registry {
     /// # Errors
     /// The problem that a publisher would be told.
     pub fn may_write(&self) -> Result<(), Rejection> {
-        self.store.writable().map_err(|fault| Rejection::fault(&fault))?;
+        if let Some(trouble) = self.store.trouble() {
+            return Err(Rejection::trouble(trouble));
+        }
         match self.closed_logs().first() {
             Some((_, why)) => Err(why.into()),
             None => Ok(()),

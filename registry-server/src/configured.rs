@@ -133,6 +133,7 @@ impl Configured {
             sync_interval: Duration::from_secs(config.sync_interval_s),
             read_cache_bytes: config.read_cache_bytes,
             limits: config.limits,
+            clients: config.clients.clone(),
             catch_up_answers: config.catch_up_answers,
             ..Settings::new(self.beside(&config.data), id, operator, root_sha256, log_key, witness_key)
         })

@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::ChildStdout;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
+use crate::clients::Places;
 use crate::git_process::GitProcess;
 use crate::problem::{Rejection, said};
 use crate::reads::Shared;
@@ -46,7 +47,8 @@ pub async fn refs(
         let what = "this repository is read only, over git's smart protocol: clone or fetch it";
         return Err(Rejection::new(ProblemType::NotFound, what).with_status(StatusCode::FORBIDDEN));
     }
-    run(&registry, request.method(), "/info/refs", QUERY, request.headers(), Bytes::new()).await
+    let places = request.extensions().get().cloned();
+    run(&registry, request.method(), "/info/refs", QUERY, request.headers(), Bytes::new(), places).await
 }
 
 /// `POST /git/git-upload-pack`
@@ -58,7 +60,8 @@ pub async fn upload_pack(State(registry): Shared, request: Request) -> Result<Re
     let body = axum::body::to_bytes(body, MAX_REQUEST_BYTES).await.map_err(|_| {
         Rejection::new(ProblemType::TooLarge, "the request to git is too large, or broke off")
     })?;
-    run(&registry, &parts.method, "/git-upload-pack", "", &parts.headers, body).await
+    let places = parts.extensions.get().cloned();
+    run(&registry, &parts.method, "/git-upload-pack", "", &parts.headers, body, places).await
 }
 
 async fn run(
@@ -68,18 +71,22 @@ async fn run(
     query: &str,
     headers: &HeaderMap,
     body: Bytes,
+    places: Option<Places>,
 ) -> Result<Response, Rejection> {
     let Ok(permit) = PROCESSES.try_acquire() else {
         return Err(Rejection::busy("too many git clients at once"));
     };
     let failed = |err: std::io::Error| {
         tracing::error!(why = %said(&err), "cannot run git");
+        if brick_store::is_out_of_files(&err) {
+            return Rejection::trouble(brick_store::Trouble::NoFiles);
+        }
         Rejection::new(ProblemType::Internal, "git could not be run")
     };
     let (process, mut stdout) = start(registry, method, path, query, headers, body).map_err(failed)?;
     let (status, headers) = backend_header(&mut stdout).await.map_err(failed)?;
     let (pieces, received) = mpsc::channel(PIECES);
-    tokio::spawn(pump(process, stdout, permit, pieces, registry.settings.patience.idle));
+    tokio::spawn(pump(process, stdout, (permit, places), pieces, registry.settings.patience.idle));
     let stream = futures_util::stream::unfold(received, |mut received| async move {
         Some((received.recv().await?, received))
     });
@@ -161,7 +168,7 @@ async fn backend_header(stdout: &mut BufReader<ChildStdout>) -> std::io::Result<
 async fn pump(
     process: GitProcess,
     mut stdout: BufReader<ChildStdout>,
-    permit: SemaphorePermit<'static>,
+    held: (SemaphorePermit<'static>, Option<Places>),
     pieces: mpsc::Sender<std::io::Result<Bytes>>,
     idle: Duration,
 ) {
@@ -186,5 +193,5 @@ async fn pump(
         let _ = pieces.try_send(Err(std::io::ErrorKind::TimedOut.into()));
     }
     drop(process);
-    drop(permit);
+    drop(held);
 }

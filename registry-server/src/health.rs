@@ -21,8 +21,8 @@ pub async fn healthz() -> &'static str {
 pub async fn readyz(State(registry): Shared) -> Response {
     let mut reasons = Vec::new();
     let mut status = HealthStatus::Ok;
-    if let Err(fault) = registry.store.writable() {
-        reasons.push(fault.to_string());
+    if let Some(trouble) = registry.store.trouble() {
+        reasons.push(trouble.to_string());
         status = HealthStatus::ReadOnly;
     }
     let closed = registry.closed_logs();

@@ -4,6 +4,7 @@
 //! [`admission`], [`sequencer`] and [`signing`] are the way of an entry into a log; [`reads`], [`lists`] and [`git_http`]
 //! the way out, [`kept_answers`] the short one. [`sync`] and [`mirroring`] follow the peers, [`witness`] and [`asking`] exchange cosignatures, neither
 //! they nor the sequencer before [`gap`] says that a log is caught up;
+//! [`recovering`] brings it back when the disk failed, [`clients`] keeps one client from starving the others;
 //! [`projecting`] writes the git repository, [`rebuilding`] makes it again, [`check`] holds all of it
 //! against what was signed.
 
@@ -15,6 +16,7 @@ pub mod blob_reads;
 pub mod blobs;
 pub mod blocking;
 pub mod check;
+pub mod clients;
 pub mod closed;
 pub mod commands;
 pub mod configured;
@@ -45,6 +47,7 @@ pub mod projecting;
 pub mod proofs;
 pub mod reads;
 pub mod rebuilding;
+pub mod recovering;
 pub mod receive;
 pub mod registry;
 pub mod request_id;

@@ -4,11 +4,13 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use futures_util::future::Either;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -20,6 +22,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::clients::{self, Client, Work};
+use crate::metrics::{MethodLabel, RequestLabels, StatusLabel};
 use crate::registry::Registry;
 use crate::settings::Patience;
 use crate::slow::{MIN_BODY_RATE, MeteredStream};
@@ -32,8 +36,13 @@ const RESERVED_FILES: u64 = 256;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Header lines of a request, at most.
 const MAX_HEADERS: usize = 100;
-/// Pause after the system could not give a connection: it has run out of something.
-const AFTER_ACCEPT_FAILURE: Duration = Duration::from_millis(100);
+/// Pause after the system could not give a connection: it has run out of something. It doubles with each.
+const AFTER_ACCEPT_FAILURE: Duration = Duration::from_millis(10);
+/// That pause, at most.
+const MAX_ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+/// What a connection of a client is told that has as many as it may.
+const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 2\r\ncache-control: no-store\r\n\
+    connection: close\r\ncontent-length: 0\r\n\r\n";
 /// What a connection over the bound is told.
 const SHED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\ncache-control: no-store\r\n\
     connection: close\r\ncontent-length: 0\r\n\r\n";
@@ -59,12 +68,38 @@ fn open_file_bound() -> u64 {
 pub struct Door {
     registry: Arc<Registry>,
     app: TowerToHyperService<Router>,
+    /// Where the connection comes from.
+    from: Option<IpAddr>,
 }
 
 impl Door {
     /// Puts the kept answers of `registry` before `app`.
     pub fn new(registry: Arc<Registry>, app: Router) -> Self {
-        Self { registry, app: TowerToHyperService::new(app) }
+        Self { registry, app: TowerToHyperService::new(app), from: None }
+    }
+
+    /// The door for a connection from an address.
+    fn to(&self, from: IpAddr) -> Self {
+        Self { from: Some(from), ..self.clone() }
+    }
+
+    /// Begins a request, or says why its client has to wait.
+    fn begin(&self, request: &mut Request<Incoming>) -> Result<Option<clients::Places>, Response> {
+        let Some(from) = self.from else { return Ok(None) };
+        let clients = &self.registry.clients;
+        match clients::begin(clients, clients.who(from, request.headers()), request) {
+            Ok(places) => {
+                // Whoever works on after the header of its answer holds on to them.
+                request.extensions_mut().insert(places.clone());
+                Ok(Some(places))
+            }
+            Err(rejection) => {
+                let method = MethodLabel::from(request.method());
+                let labels = RequestLabels { route: "other", method, status: StatusLabel::ClientError };
+                self.registry.metrics.requests.get_or_create(&labels).inc();
+                Err(rejection.into_response())
+            }
+        }
     }
 }
 
@@ -73,13 +108,22 @@ impl hyper::service::Service<Request<Incoming>> for Door {
     type Error = Infallible;
     type Future = Either<
         Ready<Result<Response, Infallible>>,
-        <TowerToHyperService<Router> as hyper::service::Service<Request<Incoming>>>::Future,
+        Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>,
     >;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        match self.registry.kept_answers.answer(&request) {
-            Some(response) => Either::Left(ready(Ok(response))),
-            None => Either::Right(self.app.call(request)),
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        if let Some(response) = self.registry.kept_answers.answer(&request) {
+            return Either::Left(ready(Ok(response)));
+        }
+        match self.begin(&mut request) {
+            Ok(places) => {
+                let answering = self.app.call(request);
+                Either::Right(Box::pin(async move {
+                    let _places = places;
+                    answering.await
+                }))
+            }
+            Err(refusal) => Either::Left(ready(Ok(refusal))),
         }
     }
 }
@@ -95,6 +139,7 @@ pub async fn serve(
 ) -> usize {
     let places = Arc::new(Semaphore::new(bound));
     let mut connections = JoinSet::new();
+    let mut pause = AFTER_ACCEPT_FAILURE;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -102,17 +147,34 @@ pub async fn serve(
             _ = stop.wait_for(|stop| *stop) => break,
         };
         match accepted {
-            Ok((stream, _)) => match places.clone().try_acquire_owned() {
-                Ok(place) => {
-                    connections.spawn(answer(stream, door.clone(), patience, place, stop.clone()));
+            Ok((stream, from)) => {
+                pause = AFTER_ACCEPT_FAILURE;
+                let (from, clients) = (from.ip(), &door.registry.clients);
+                // A proxy's connections are those of many.
+                let own = match clients.is_proxy(from) {
+                    true => Ok(None),
+                    false => clients.begin(Client::at(from), Work::Connection).map(Some).ok_or(()),
+                };
+                match (own, places.clone().try_acquire_owned()) {
+                    (Ok(own), Ok(place)) => {
+                        let answering = answer(stream, door.to(from), patience, place, stop.clone());
+                        connections.spawn(async move {
+                            let _own = own;
+                            answering.await;
+                        });
+                    }
+                    (Err(()), _) => {
+                        let _ = stream.try_write(TOO_MANY);
+                    }
+                    (_, Err(_)) => {
+                        let _ = stream.try_write(SHED);
+                    }
                 }
-                Err(_) => {
-                    let _ = stream.try_write(SHED);
-                }
-            },
+            }
             Err(err) => {
                 tracing::warn!(why = %crate::problem::said(&err), "cannot accept a connection");
-                tokio::time::sleep(AFTER_ACCEPT_FAILURE).await;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MAX_ACCEPT_PAUSE);
             }
         }
     }

@@ -3,7 +3,7 @@
 //! A log that is hosted here is mirrored too, but only when it is closed for being behind: that is how what a restored
 //! backup lacks comes back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ const MAX_LEAVES: u64 = 1 << 22;
 const LEAVES_AT_A_TIME: u64 = 1_024;
 /// Times that a log is looked at again because another peer's task moved it meanwhile.
 const MAX_TRIES: usize = 4;
+/// Entries that come at once whose archives are fetched before they are taken, at most. More are a history that is caught up
+/// with: it is taken first, and its archives are fetched and checked afterwards.
+const FETCHED_FIRST: usize = 256;
 /// Archives fetched at a time for one log.
 const FETCHES: usize = 4;
 /// Time for fetching a step's blobs before its entries are taken without them; they are asked for again later.
@@ -341,7 +344,7 @@ async fn replay_stretch(
     // Roots at the sizes that entries name as their basis: old ones from the store, new ones on the way.
     let mut roots: BTreeMap<u64, Hash> = BTreeMap::new();
     let mut nodes = Nodes::new(&registry.store, tail.log);
-    let mut seen = BTreeSet::new();
+    let mut payloads = Vec::new();
     for leaf in checked {
         if let CheckedLeaf::Entry(entry) = leaf {
             let entry = entry.entry();
@@ -349,13 +352,13 @@ async fn replay_stretch(
             if basis <= first && !roots.contains_key(&basis) {
                 roots.insert(basis, nodes.root_at(basis).await.map_err(RegistryError::store)?);
             }
-            let known =
-                registry.store.payload_index(tail.log, &entry.payload).await.map_err(RegistryError::store)?;
-            if known.is_some() {
-                seen.insert(entry.payload);
-            }
+            payloads.push(entry.payload);
         }
     }
+    let seen = match first {
+        0 => HashSet::new(),
+        _ => registry.store.known_payloads(tail.log, &payloads).await.map_err(RegistryError::store)?,
+    };
     let (bricks, buckets) = touches(checked);
     let loaded = load_touched(registry, tail, &bricks).await?;
     let index_nodes = stored_bucket_nodes(registry, tail.log, first, buckets).await?;
@@ -533,6 +536,9 @@ async fn fetch_archives(
     leaves: &[CheckedLeaf],
     first: u64,
 ) -> Result<(), SyncError> {
+    if leaves.len() > FETCHED_FIRST {
+        return Ok(());
+    }
     let mut fetches = Vec::new();
     for (index, leaf) in (first..).zip(leaves) {
         if let CheckedLeaf::Entry(entry) = leaf {

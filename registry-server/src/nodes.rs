@@ -43,6 +43,11 @@ impl Default for KeptRoots {
 }
 
 impl KeptRoots {
+    /// Forgets all of them.
+    pub fn forget(&self) {
+        self.0.clear();
+    }
+
     /// Notes a root.
     pub fn keep(&self, log: LogId, size: u64, root: Hash) {
         self.0.insert((log, size), root);

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use brick_index::fold::Conflict;
 use brick_schemas::api::{PROBLEM_MEDIA_TYPE, Problem, ProblemType};
 use brick_schemas::text::escape;
-use brick_store::{BlobError, CommitError, Fault, ReadError};
+use brick_store::{BlobError, CommitError, Fault, ReadError, Trouble};
 use brick_trust::{Refused, Step};
 
 use crate::nodes::NodeError;
@@ -106,18 +106,42 @@ impl Rejection {
     /// The disk or the database.
     pub fn fault(fault: &Fault) -> Self {
         match fault {
-            Fault::DiskFull(_) => {
+            Fault::DiskFull(_) => Self::trouble(Trouble::DiskFull),
+            Fault::ReadOnly(_) => Self::trouble(Trouble::ReadOnly),
+            Fault::NoFiles(_) => Self::trouble(Trouble::NoFiles),
+            Fault::Locked(_) => Self::trouble(Trouble::Locked),
+            Fault::TakenOver => Self::trouble(Trouble::TakenOver),
+            Fault::Stopped(trouble) => Self::trouble(*trouble),
+            // Whether the write came to stay is answered by sending the entry again.
+            Fault::Io(_) | Fault::CannotOpen(_) => Self::trouble(Trouble::Disk),
+            Fault::Damaged(_) => Self::trouble(Trouble::Damaged),
+            other => Self::new(ProblemType::Internal, other.to_string()),
+        }
+    }
+
+    /// What keeps the registry from writing. None of it needs a restart: it looks by itself whether it is over.
+    pub fn trouble(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::DiskFull => {
                 Self::new(ProblemType::StorageFull, "the registry's disk is full; nothing was logged")
             }
-            Fault::ReadOnly(_) => {
+            Trouble::ReadOnly => {
                 Self::new(ProblemType::ReadOnly, "the registry's disk takes no writes; nothing was logged")
             }
-            Fault::Locked(_) => Self::busy("the registry's database is busy; nothing was logged"),
-            Fault::Stopped | Fault::TakenOver | Fault::Io(_) => Self::new(
+            Trouble::NoFiles => Self::busy("the registry has too many files open; nothing was logged"),
+            Trouble::Locked => Self::busy("the registry's database is busy; nothing was logged"),
+            Trouble::Disk => Self::new(
                 ProblemType::ReadOnly,
-                "the registry's disk failed and it stopped writing; its operator must look",
+                "the registry's disk failed; it takes entries again once it could look through what it holds",
             ),
-            other => Self::new(ProblemType::Internal, other.to_string()),
+            Trouble::Damaged => Self::new(
+                ProblemType::ReadOnly,
+                "the registry's database is damaged; its operator must look",
+            ),
+            Trouble::TakenOver => Self::new(
+                ProblemType::ReadOnly,
+                "another process has taken over the registry's store; its operator must look",
+            ),
         }
     }
 }
@@ -158,13 +182,14 @@ impl From<&BlobError> for Rejection {
         match err {
             BlobError::TooLarge { .. } => Self::new(ProblemType::TooLarge, err.to_string()),
             BlobError::WrongDigest { .. } => Self::new(ProblemType::ArchiveMismatch, err.to_string()),
-            BlobError::DiskFull { .. } => {
-                Self::new(ProblemType::StorageFull, "the registry's disk is full; nothing was logged")
-            }
-            BlobError::ReadOnly { .. } => {
-                Self::new(ProblemType::ReadOnly, "the registry's disk takes no writes; nothing was logged")
-            }
+            BlobError::DiskFull(_) => Self::trouble(Trouble::DiskFull),
+            BlobError::ReadOnly(_) => Self::trouble(Trouble::ReadOnly),
+            BlobError::NoFiles(_) => Self::trouble(Trouble::NoFiles),
             BlobError::Fault(fault) => Self::fault(fault),
+            BlobError::Io { .. } => {
+                tracing::error!(why = %said(err), "a blob could not be stored or read");
+                Self::trouble(Trouble::Disk)
+            }
             other => {
                 tracing::error!(why = %said(other), "a blob could not be stored or read");
                 Self::new(ProblemType::Internal, "the blob could not be stored or read")

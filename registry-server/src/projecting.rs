@@ -84,6 +84,11 @@ pub async fn run(registry: Arc<Registry>) {
             }
             Err(err) => {
                 failures += 1;
+                // A repository that cannot be written is not made again: what readers fetch from would be gone.
+                if !may_write(&task.registry).await {
+                    failures = 0;
+                }
+                task.projected.clear();
                 tracing::error!(why = %said(&err), failures, "the git repository is behind");
                 if failures >= MAX_FAILURES {
                     task.rebuild().await;
@@ -138,10 +143,25 @@ async fn is_whole(registry: Arc<Registry>) -> bool {
     }
 }
 
+/// Whether the folder of the repository takes files.
+async fn may_write(registry: &Registry) -> bool {
+    const PROBE_BYTES: usize = 64 * 1024;
+    let path = registry.projection.path().to_owned();
+    blocking(move || {
+        let mut file = tempfile::NamedTempFile::new_in(path)?;
+        std::io::Write::write_all(&mut file, &[0; PROBE_BYTES])?;
+        file.as_file().sync_all()
+    })
+    .await
+    .is_ok()
+}
+
 struct Projecting {
     registry: Arc<Registry>,
     /// How many leaves of each folder are in git already though its head there is older: a long way goes in steps.
     written: BTreeMap<String, u64>,
+    /// The size in the head of each folder that this task committed last.
+    projected: BTreeMap<String, u64>,
     /// A repack under way.
     packed: Option<tokio::task::JoinHandle<()>>,
     /// Commits since the last repack began.
@@ -162,7 +182,14 @@ impl Weighter<String, Vec<u8>> for Bulk {
 impl Projecting {
     fn new(registry: Arc<Registry>) -> Self {
         let texts = Cache::with_weighter(TEXTS, TEXTS_BYTES, Bulk);
-        Self { registry, written: BTreeMap::new(), packed: None, commits: 0, texts }
+        Self {
+            registry,
+            written: BTreeMap::new(),
+            projected: BTreeMap::new(),
+            packed: None,
+            commits: 0,
+            texts,
+        }
     }
 
     /// Commits everything that git does not have yet.
@@ -204,7 +231,7 @@ impl Projecting {
     }
 
     async fn commit(&mut self, files: Files) -> Result<(), RegistryError> {
-        let Files { mut content, leaves } = files;
+        let Files { mut content, leaves, heads } = files;
         content.insert("README.md".to_owned(), README.as_bytes().to_vec());
         let message = match leaves {
             0 => "cosignatures".to_owned(),
@@ -218,6 +245,7 @@ impl Projecting {
         crash_point("git-committed");
         self.registry.metrics.git_commits.inc();
         self.commits += 1;
+        self.projected.extend(heads);
         Ok(())
     }
 
@@ -242,6 +270,7 @@ impl Projecting {
         }
         self.written.remove(&folder);
         files.content.insert(layout::checkpoint(&folder), head.newest.clone());
+        files.heads.push((folder, head.size));
         let Some(publisher) = &head.publisher else { return Ok(true) };
         let changed = store.files_changed(head.id, before, head.size).await?;
         let lines = store.lines_changed(head.id, before, head.size).await?;
@@ -271,6 +300,9 @@ impl Projecting {
 
     /// How far git is with a log: the size in the head that it has.
     async fn projected_size(&self, folder: &str) -> Result<u64, RegistryError> {
+        if let Some(size) = self.projected.get(folder) {
+            return Ok(*size);
+        }
         let projection = self.registry.projection.clone();
         let path = layout::checkpoint(folder);
         let note = blocking(move || projection.read(&path)).await?;
@@ -288,6 +320,7 @@ impl Projecting {
             let _ = repack.await;
         }
         self.written.clear();
+        self.projected.clear();
         let path = self.registry.projection.path().to_owned();
         let made = blocking(move || {
             std::fs::remove_dir_all(&path).map_err(|err| ProjectionError::Io { path: path.clone(), err })?;
@@ -356,4 +389,6 @@ impl From<RegistryError> for GatherError {
 struct Files {
     content: BTreeMap<String, Vec<u8>>,
     leaves: u64,
+    /// Folders whose head is among them, with its size.
+    heads: Vec<(String, u64)>,
 }

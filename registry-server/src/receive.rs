@@ -11,7 +11,7 @@ use brick_schemas::predicate::Release;
 use brick_schemas::{Blob, Digest};
 use brick_store::{BlobError, crash_point};
 use brick_trust::envelope::MAX_ENTRY_BYTES;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::admission::{Admitted, Sent};
 use crate::problem::{Rejection, said};
@@ -21,12 +21,19 @@ use crate::slow::TooSlow;
 
 /// Blobs in one request, at most.
 pub const MAX_BLOBS: usize = 64;
+/// Entries that are received at a time, at most; further publishers are told to come back.
+pub const MAX_UPLOADS: usize = 512;
+
+static UPLOADS: Semaphore = Semaphore::const_new(MAX_UPLOADS);
 
 /// Receives an entry and the blobs it names, and waits until it is logged or refused.
 ///
 /// # Errors
 /// [`Rejection`]; nothing is logged then, and blobs that came are swept later.
 pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryReceipt, Rejection> {
+    let Ok(_place) = UPLOADS.try_acquire() else {
+        return Err(Rejection::busy("too many entries are being received"));
+    };
     // While an upload is under way no blob is swept: one that is here now is here when the entry is logged.
     let _upload = registry.uploads.read().await;
     let leaf = match parts.next_field().await.map_err(broken)? {

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, broadcast, mpsc};
 
 use crate::archive_check::KeptVerdicts;
 use crate::blocking::blocking;
+use crate::clients::Clients;
 use crate::closed::ClosedLogs;
 use crate::counts::KeptCounts;
 use crate::gap::Gaps;
@@ -60,6 +61,8 @@ pub struct Registry {
     pub moved: Notify,
     /// What operators measure.
     pub metrics: Metrics,
+    /// What each client has under way.
+    pub clients: Arc<Clients>,
     /// Held for reading while an upload is received, so that no blob is swept away under it.
     pub uploads: tokio::sync::RwLock<()>,
     pub(crate) closed: ClosedLogs,
@@ -174,6 +177,7 @@ impl Registry {
         let projection = projection.watched_by(crate::projecting::crash_at);
         let (queue, receiver) = mpsc::channel(MAX_QUEUE);
         let kept_answers = KeptAnswers::new(settings.read_cache_bytes);
+        let clients = Clients::new(settings.clients.clone());
         let registry = Arc::new(Self {
             settings,
             store,
@@ -187,6 +191,7 @@ impl Registry {
             follow_one: broadcast::channel(MAX_WAKES).0,
             moved: Notify::new(),
             metrics: Metrics::default(),
+            clients,
             uploads: tokio::sync::RwLock::new(()),
             closed: ClosedLogs::default(),
             gaps: Gaps::default(),
@@ -207,7 +212,7 @@ impl Registry {
         Ok((registry, receiver))
     }
 
-    async fn load_commons(&self) -> Result<(), RegistryError> {
+    pub(crate) async fn load_commons(&self) -> Result<(), RegistryError> {
         let logs = self.store.logs().await.map_err(RegistryError::store)?;
         let Some(log) = logs.into_iter().find(|log| log.publisher.is_none()) else { return Ok(()) };
         let pin = Pin { root_sha256: self.settings.root_sha256 };

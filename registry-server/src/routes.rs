@@ -247,6 +247,7 @@ pub fn table() -> Vec<Route> {
                 P::MissingBlob,
                 P::TooLarge,
                 P::NotHostedHere,
+                P::RateLimited,
                 P::Busy,
                 P::StorageFull,
                 P::ReadOnly,
@@ -299,7 +300,7 @@ pub fn table() -> Vec<Route> {
                 git_http::refs,
             )
             .query(&["service"])
-            .problems(&[P::NotFound, P::Busy]),
+            .problems(&[P::NotFound, P::RateLimited, P::Busy]),
         Route::at("/git/git-upload-pack")
             .post(
                 "gitUploadPack",
@@ -308,7 +309,7 @@ pub fn table() -> Vec<Route> {
                 git("application/x-git-upload-pack-result"),
                 git_http::upload_pack,
             )
-            .problems(&[P::TooLarge, P::Busy]),
+            .problems(&[P::TooLarge, P::RateLimited, P::Busy]),
         Route::at("/healthz").get(
             "healthz",
             "Whether the process answers",

@@ -68,6 +68,8 @@ pub struct Sequencer {
     queue: mpsc::Receiver<Submission>,
     tails: BTreeMap<Origin, LogTail>,
     kept: KeptIndex,
+    /// How often the store had been opened again when the edges were read.
+    resumed: u64,
 }
 
 impl Sequencer {
@@ -79,13 +81,21 @@ impl Sequencer {
         registry: Arc<Registry>,
         queue: mpsc::Receiver<Submission>,
     ) -> Result<Self, RegistryError> {
-        let mut sequencer = Self { registry, queue, tails: BTreeMap::new(), kept: KeptIndex::default() };
+        let (tails, kept, resumed) = (BTreeMap::new(), KeptIndex::default(), registry.store.resumed());
+        let mut sequencer = Self { registry, queue, tails, kept, resumed };
         sequencer.load_tails().await?;
         Ok(sequencer)
     }
 
     /// Reads the edges of hosted logs that are not known, or that moved without this task.
     async fn load_tails(&mut self) -> Result<(), RegistryError> {
+        let resumed = self.registry.store.resumed();
+        if resumed != self.resumed {
+            // What was kept of before a disk failure may not be what is stored.
+            self.tails.clear();
+            self.kept.forget();
+            self.resumed = resumed;
+        }
         for log in self.registry.store.logs().await.map_err(RegistryError::store)? {
             let is_known = self.tails.get(&log.origin).is_some_and(|tail| tail.size() == log.size);
             if !log.hosted || is_known || log.size == 0 {
@@ -140,6 +150,9 @@ impl Sequencer {
     }
 
     async fn sequence(&mut self, batch: Vec<Submission>) {
+        if self.resumed != self.registry.store.resumed() {
+            self.look_again().await;
+        }
         let commons = self.registry.commons().commons.as_ref().map(brick_trust::Commons::origin);
         let mut by_log: BTreeMap<Origin, Vec<Submission>> = BTreeMap::new();
         let mut must_look = false;

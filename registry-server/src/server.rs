@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::registry::{Registry, RegistryError};
 use crate::sequencer::Sequencer;
 use crate::settings::Settings;
-use crate::{asking, blobs, gap, listening, projecting, routes, sweep, sync, witness};
+use crate::{asking, blobs, gap, listening, projecting, recovering, routes, sweep, sync, witness};
 
 /// A running registry. Dropping it stops it at once; [`Server::stop`] lets requests finish.
 pub struct Server {
@@ -41,6 +41,7 @@ pub async fn start(settings: Settings) -> Result<Server, RegistryError> {
     let mut tasks = JoinSet::new();
     tasks.spawn(sequencer.run());
     tasks.spawn(gap::run(registry.clone()));
+    tasks.spawn(recovering::run(registry.clone()));
     tasks.spawn(projecting::run(registry.clone()));
     tasks.spawn(asking::run(registry.clone()));
     tasks.spawn(sync::run(registry.clone()));

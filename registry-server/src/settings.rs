@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use brick_schemas::registry_config::{DEFAULT_READ_CACHE_BYTES, DEFAULT_SYNC_INTERVAL_S, RegistryLimits};
+use brick_schemas::registry_config::{ClientBounds, DEFAULT_READ_CACHE_BYTES, DEFAULT_SYNC_INTERVAL_S, RegistryLimits};
 use brick_schemas::{Digest, PublisherName};
 use ed25519_dalek::SigningKey;
 
@@ -33,6 +33,8 @@ pub struct Settings {
     pub sync_interval: Duration,
     /// Bounds on what is newly published here.
     pub limits: RegistryLimits,
+    /// How much one client may have under way.
+    pub clients: ClientBounds,
     /// Bytes of answers that it keeps in memory, at most.
     pub read_cache_bytes: u64,
     /// How many other operators must say how far they saw a log before it is signed or cosigned after a start; where
@@ -105,6 +107,7 @@ impl Settings {
             peers: Vec::new(),
             sync_interval: Duration::from_secs(DEFAULT_SYNC_INTERVAL_S),
             limits: RegistryLimits::default(),
+            clients: ClientBounds::default(),
             read_cache_bytes: DEFAULT_READ_CACHE_BYTES,
             catch_up_answers: None,
             patience: Patience::default(),

@@ -20,6 +20,9 @@
 //! git = "https://bricks.southshire.gov.uk/git"
 //! [limits]                                          # BRICKYARD_LIMITS_<KEY>
 //! archive-bytes = 8388608
+//! [clients]                                         # BRICKYARD_CLIENTS_<KEY>
+//! requests = 96
+//! proxies = ["127.0.0.1"]                           # BRICKYARD_CLIENTS_PROXIES, commas between
 //! ```
 //!
 //! A variable that is empty counts as absent, and one that is not named here is nobody's business: container platforms add
@@ -42,8 +45,10 @@ use crate::reader::{Format, Table, Value, read_file, utf8};
 use crate::text::{TextError, check_displayed, escape};
 use crate::url::RegistryUrl;
 
+mod clients;
 mod limits;
 
+pub use clients::{ClientBounds, MAX_CLIENT_BOUND, MAX_PROXIES};
 pub use limits::{MAX_BRICKS, MAX_README_BYTES, RegistryLimits};
 
 /// The format version that is read.
@@ -136,6 +141,9 @@ pub struct RegistryConfig {
     /// Bounds that it sets lower than the commons does.
     #[serde(default)]
     pub limits: RegistryLimits,
+    /// How much one client may have under way.
+    #[serde(default)]
+    pub clients: ClientBounds,
 }
 
 /// The files of a registry's secret keys: OpenSSH private keys.
@@ -251,6 +259,7 @@ impl RegistryConfig {
         let peers =
             env.variable("PEERS", |text| parse_list(text, MAX_PEERS, Peer::parse)).unwrap_or(file_peers);
         let limits = RegistryLimits::read(root, env);
+        let clients = ClientBounds::read(root, env);
         let registry: PublisherName = registry?;
         Some(Self {
             config: CONFIG_VERSION,
@@ -267,6 +276,7 @@ impl RegistryConfig {
             keys: keys?,
             peers,
             limits,
+            clients,
         })
     }
 }

@@ -10,6 +10,10 @@ pub mod folder;
 pub mod git;
 pub mod process;
 pub mod random;
+#[cfg(unix)]
+pub mod soak;
+#[cfg(unix)]
+pub mod trouble;
 
 use std::path::{Path, PathBuf};
 

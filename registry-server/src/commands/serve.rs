@@ -15,6 +15,8 @@ use crate::settings::Settings;
 
 /// What is logged unless `RUST_LOG` says otherwise.
 const DEFAULT_LOG: &str = "info";
+/// Threads for what blocks, disks and git above all, at most; further work waits for one of them.
+pub const MAX_BLOCKING_THREADS: usize = 128;
 /// Threads that are still in a system call when the registry has stopped are waited for this long.
 const THREAD_LIMIT: Duration = Duration::from_secs(2);
 
@@ -115,6 +117,7 @@ pub(super) fn configured(path: &Path) -> Result<Configured, Failure> {
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
         .build()
         .map_err(|err| Failure::yours("the system gives no threads").because(&err))
 }

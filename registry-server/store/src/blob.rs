@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::crash_point::crash_point;
 use crate::fault::Fault;
 use crate::open::{OpenError, Store, sync_dir};
+use crate::trouble::{Standing, is_out_of_files};
 
 /// Folders that blobs are spread over: one for every first byte of a digest.
 const SHARDS: usize = 256;
@@ -53,6 +54,9 @@ pub enum BlobError {
     /// The file system refuses writes.
     #[error("the store is on a read-only file system")]
     ReadOnly(#[source] io::Error),
+    /// As many files are open as this process, or the machine, may have.
+    #[error("the store cannot open a blob: too many files are open")]
+    NoFiles(#[source] io::Error),
     /// The disk failed.
     #[error("cannot {doing} a blob")]
     Io {
@@ -72,6 +76,7 @@ impl BlobError {
         move |err| match err.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(err),
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(err),
+            _ if is_out_of_files(&err) => Self::NoFiles(err),
             _ => Self::Io { doing, err },
         }
     }
@@ -82,7 +87,7 @@ pub(crate) struct BlobDir {
     root: PathBuf,
     /// Whether the names in each shard are known to be flushed, see [`settle`].
     settled: Arc<[AtomicBool; SHARDS]>,
-    stopped: Arc<AtomicBool>,
+    standing: Arc<Standing>,
     /// Room in memory for blobs that are being received, in bytes.
     receiving: Arc<Semaphore>,
 }
@@ -91,7 +96,7 @@ impl BlobDir {
     /// Makes the folders that are not there yet, and removes what an interrupted process was receiving.
     ///
     /// All shards are made here, so that no later write has a new folder whose own name would have to be flushed.
-    pub(crate) fn open(root: &Path, stopped: Arc<AtomicBool>) -> Result<Self, OpenError> {
+    pub(crate) fn open(root: &Path, standing: Arc<Standing>) -> Result<Self, OpenError> {
         let file = |doing, path: &Path| {
             let path = path.to_owned();
             move |err| OpenError::File { doing, path, err }
@@ -116,7 +121,7 @@ impl BlobDir {
         }
         let settled = Arc::new([const { AtomicBool::new(false) }; SHARDS]);
         let receiving = Arc::new(Semaphore::new(MAX_RECEIVING_BYTES));
-        Ok(Self { root: root.to_owned(), settled, stopped, receiving })
+        Ok(Self { root: root.to_owned(), settled, standing, receiving })
     }
 
     fn shard(&self, digest: &Digest) -> PathBuf {
@@ -132,7 +137,13 @@ impl BlobDir {
         &self.root
     }
 
-    fn tmp(&self) -> PathBuf {
+    /// Forgets which folders were flushed: after a failed flush that is not known any more.
+    pub(crate) fn unsettle(&self) {
+        self.settled.iter().for_each(|shard| shard.store(false, Ordering::Release));
+    }
+
+    /// Where blobs lie while they come.
+    pub(crate) fn tmp(&self) -> PathBuf {
         self.root.join("tmp")
     }
 
@@ -181,7 +192,7 @@ pub struct BlobWriter {
     max_bytes: u64,
     root: PathBuf,
     settled: Arc<[AtomicBool; SHARDS]>,
-    stopped: Arc<AtomicBool>,
+    standing: Arc<Standing>,
 }
 
 /// Where the bytes of a blob go while they come.
@@ -204,7 +215,10 @@ impl BlobWriter {
         }
         match &mut self.sink {
             Sink::Memory { bytes: so_far, .. } => Arc::make_mut(so_far).extend_from_slice(bytes),
-            Sink::File { file, .. } => file.write_all(bytes).await.map_err(BlobError::io("write"))?,
+            Sink::File { file, .. } => {
+                let written = file.write_all(bytes).await.map_err(BlobError::io("write"));
+                written.inspect_err(|err| self.standing.note_blob(Some(err)))?;
+            }
         }
         self.hash.update(bytes);
         self.bytes = total;
@@ -246,7 +260,7 @@ impl BlobWriter {
         };
         let shard = self.root.join(format!("{:02x}", expected.as_bytes()[0]));
         let path = shard.join(&expected.to_string()[2..]);
-        let (settled, stopped) = (self.settled, self.stopped);
+        let (settled, standing) = (self.settled, self.standing.clone());
         let keep = move || {
             let (file, mut tmp) = match sink {
                 Ok(written) => written,
@@ -269,16 +283,18 @@ impl BlobWriter {
             let flushed = fs::File::open(&shard).and_then(|shard| shard.sync_all());
             if let Err(err) = flushed {
                 // The name is visible but not known to be durable, and asking again could say so falsely.
-                stopped.store(true, Ordering::Release);
+                standing.suspect(expected);
                 return Err(BlobError::io("flush the name of")(err));
             }
             settled[usize::from(expected.as_bytes()[0])].store(true, Ordering::Release);
             crash_point("blob-kept");
             Ok(())
         };
-        tokio::task::spawn_blocking(keep)
+        let kept = tokio::task::spawn_blocking(keep)
             .await
-            .unwrap_or_else(|err| Err(BlobError::io("keep")(io::Error::other(err))))
+            .unwrap_or_else(|err| Err(BlobError::io("keep")(io::Error::other(err))));
+        self.standing.note_blob(kept.as_ref().err());
+        kept
     }
 }
 
@@ -307,7 +323,8 @@ impl Store {
                     tokio::task::spawn_blocking(move || tempfile::NamedTempFile::new_in(tmp_dir))
                         .await
                         .unwrap_or_else(|err| Err(io::Error::other(err)))
-                        .map_err(BlobError::io("begin"))?
+                        .map_err(BlobError::io("begin"))
+                        .inspect_err(|err| blobs.standing.note_blob(Some(err)))?
                         .into_parts();
                 Sink::File { file: tokio::fs::File::from_std(file), tmp }
             }
@@ -319,7 +336,7 @@ impl Store {
             max_bytes,
             root: blobs.root.clone(),
             settled: blobs.settled.clone(),
-            stopped: blobs.stopped.clone(),
+            standing: blobs.standing.clone(),
         })
     }
 

@@ -127,7 +127,7 @@ impl Store {
         )
         .bind(log.0)
         .bind(to_sql(size))
-        .fetch_all(&self.inner.readers)
+        .fetch_all(&self.readers())
         .await?
         .into_iter()
         .map(|(key_id, name, time, line)| {

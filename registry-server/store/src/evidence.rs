@@ -95,7 +95,7 @@ impl Store {
         sqlx::query_as::<_, (String, Vec<u8>, Vec<u8>, String)>(
             "SELECT origin, a, b, why FROM evidence ORDER BY id",
         )
-        .fetch_all(&self.inner.readers)
+        .fetch_all(&self.readers())
         .await?
         .into_iter()
         .map(|(origin, a, b, why)| Ok(Evidence { origin: parsed_from_sql(&origin, "evidence")?, a, b, why }))

@@ -3,6 +3,7 @@
 use brick_schemas::Digest;
 
 use crate::LogId;
+use crate::trouble::{Trouble, is_out_of_files};
 
 /// A failure of the database or of the disk below it. Nothing of the operation was written, except after [`Fault::Io`]
 /// in a commit: then the outcome is not known until the store is opened again.
@@ -17,6 +18,12 @@ pub enum Fault {
     /// The file system or the database file refuses writes.
     #[error("the store is on a read-only file system")]
     ReadOnly(#[source] sqlx::Error),
+    /// As many files are open as this process, or the machine, may have.
+    #[error("the store cannot open its database: too many files are open")]
+    NoFiles(#[source] sqlx::Error),
+    /// The database file cannot be opened just now.
+    #[error("the store cannot open its database")]
+    CannotOpen(#[source] sqlx::Error),
     /// The disk failed to read or write. After a failed write the store stops writing, see [`Fault::Stopped`].
     #[error("the disk of the store failed")]
     Io(#[source] sqlx::Error),
@@ -24,9 +31,9 @@ pub enum Fault {
     #[error("the database of the store is damaged")]
     Damaged(#[source] sqlx::Error),
     /// A disk failure came before. A page whose write failed may look clean afterwards, so nothing is written until the
-    /// store has been opened, and thereby checked, again.
-    #[error("the store stopped writing after a disk failure; it must be opened again")]
-    Stopped,
+    /// store has been opened again, and looked through: see [`Store::try_again`](crate::Store::try_again).
+    #[error("the store stopped writing until it has been looked through: {0}")]
+    Stopped(Trouble),
     /// Another process has opened the same store since.
     #[error("another process has taken over the store")]
     TakenOver,
@@ -44,6 +51,7 @@ impl From<sqlx::Error> for Fault {
         const IOERR: i32 = 10;
         const CORRUPT: i32 = 11;
         const FULL: i32 = 13;
+        const CANTOPEN: i32 = 14;
         const NOTADB: i32 = 26;
         /// The shared-memory file could not grow: on a full disk this comes before FULL does.
         const IOERR_SHMSIZE: i32 = IOERR | (19 << 8);
@@ -53,6 +61,7 @@ impl From<sqlx::Error> for Fault {
             sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => {
                 return Self::DiskFull(err);
             }
+            sqlx::Error::Io(io) if is_out_of_files(io) => return Self::NoFiles(err),
             sqlx::Error::Io(_) => return Self::Io(err),
             sqlx::Error::Database(database) => database.code().and_then(|code| code.parse::<i32>().ok()),
             _ => None,
@@ -65,6 +74,11 @@ impl From<sqlx::Error> for Fault {
                 IOERR => Self::Io(err),
                 CORRUPT | NOTADB => Self::Damaged(err),
                 FULL => Self::DiskFull(err),
+                // SQLite does not say why; whether anything can be opened is soon seen.
+                CANTOPEN if std::fs::File::open("/").is_err_and(|err| is_out_of_files(&err)) => {
+                    Self::NoFiles(err)
+                }
+                CANTOPEN => Self::CannotOpen(err),
                 _ => Self::Other(err),
             },
             None => Self::Other(err),
@@ -72,14 +86,24 @@ impl From<sqlx::Error> for Fault {
     }
 }
 
+impl Fault {
+    /// Calls a failed write what it is: the file system takes none.
+    pub(crate) fn rename_read_only(&mut self) {
+        if let Self::Io(err) = self {
+            let err = std::mem::replace(err, sqlx::Error::PoolClosed);
+            *self = Self::ReadOnly(err);
+        }
+    }
+}
+
 /// An error that may hold a [`Fault`].
 pub(crate) trait MayHoldFault {
     /// The fault, where the error is one.
-    fn fault(&self) -> Option<&Fault>;
+    fn fault_mut(&mut self) -> Option<&mut Fault>;
 }
 
 impl MayHoldFault for Fault {
-    fn fault(&self) -> Option<&Fault> {
+    fn fault_mut(&mut self) -> Option<&mut Fault> {
         Some(self)
     }
 }
@@ -93,7 +117,7 @@ macro_rules! holds_fault {
             }
         }
         impl $crate::fault::MayHoldFault for $error {
-            fn fault(&self) -> Option<&$crate::Fault> {
+            fn fault_mut(&mut self) -> Option<&mut $crate::Fault> {
                 match self {
                     Self::Fault(fault) => Some(fault),
                     _ => None,

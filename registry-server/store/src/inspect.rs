@@ -46,14 +46,14 @@ impl Store {
     pub async fn integrity(&self) -> Result<Vec<String>, ReadError> {
         // The bound stands in the statement: pragmas take no parameters.
         let mut lines = sqlx::query_scalar::<_, String>("PRAGMA integrity_check(100)")
-            .fetch_all(&self.inner.readers)
+            .fetch_all(&self.readers())
             .await?;
         lines.retain(|line| line != "ok");
         let references = sqlx::query_as::<_, (String, String)>(
             "SELECT \"table\", parent FROM pragma_foreign_key_check LIMIT ?",
         )
         .bind(MAX_INTEGRITY_LINES)
-        .fetch_all(&self.inner.readers)
+        .fetch_all(&self.readers())
         .await?;
         lines.extend(
             references
@@ -69,7 +69,7 @@ impl Store {
     /// [`ReadError`].
     pub async fn witnessed(&self) -> Result<Vec<Origin>, ReadError> {
         sqlx::query_scalar::<_, String>("SELECT origin FROM witness ORDER BY origin")
-            .fetch_all(&self.inner.readers)
+            .fetch_all(&self.readers())
             .await?
             .iter()
             .map(|origin| parsed_from_sql(origin, "the origin of a cosigned log"))
@@ -83,7 +83,7 @@ impl Store {
     pub async fn cosigned_sizes(&self, log: LogId) -> Result<Vec<u64>, ReadError> {
         sqlx::query_scalar::<_, i64>("SELECT DISTINCT size FROM cosignature WHERE log = ? ORDER BY size")
             .bind(log.0)
-            .fetch_all(&self.inner.readers)
+            .fetch_all(&self.readers())
             .await?
             .into_iter()
             .map(|size| from_sql(size, "a cosigned size"))
@@ -98,7 +98,7 @@ impl Store {
         let rows = sqlx::query_as::<_, (String, Vec<u8>, Vec<u8>, Vec<u8>)>(
             "SELECT origin, digest, a, b FROM evidence ORDER BY id",
         )
-        .fetch_all(&self.inner.readers)
+        .fetch_all(&self.readers())
         .await?;
         let is_damaged = |(_, digest, a, b): &(String, Vec<u8>, Vec<u8>, Vec<u8>)| {
             *digest != crate::evidence::pair_digest(a, b).as_bytes()[..]
@@ -120,7 +120,7 @@ impl Store {
         )
         .bind(after)
         .bind(limit.min(MAX_NAMED_PER_READ))
-        .fetch_all(&self.inner.readers)
+        .fetch_all(&self.readers())
         .await?
         .into_iter()
         .map(|(sha256, bytes)| {

@@ -47,6 +47,7 @@ mod step;
 mod sweep;
 mod sync;
 mod tiles;
+mod trouble;
 mod witness;
 
 pub use backup::{BackedUp, BackupError, RESTORED, copy_store, restore_store};
@@ -76,4 +77,5 @@ pub use step::{
 pub use sweep::Swept;
 pub use sync::{MAX_WHY_BYTES, SEEN_STEP_SECONDS, SyncRow, SyncState};
 pub use tiles::{Checkpoint, MAX_CHECKPOINTS_PER_READ, MAX_LEAVES_PER_READ, Standing};
+pub use trouble::{Again, Reopened, Trouble, is_out_of_files};
 pub use witness::{WitnessError, WitnessState};

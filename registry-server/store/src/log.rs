@@ -123,7 +123,7 @@ impl Store {
         sqlx::query_as::<_, LogColumns>(
             "SELECT id, origin, vkey, publisher, hosted, size, served_size FROM log ORDER BY origin",
         )
-        .fetch_all(&self.inner.readers)
+        .fetch_all(&self.readers())
         .await?
         .into_iter()
         .map(log_from_sql)
@@ -139,7 +139,7 @@ impl Store {
             "SELECT id, origin, vkey, publisher, hosted, size, served_size FROM log WHERE origin = ?",
         )
         .bind(origin.as_str())
-        .fetch_optional(&self.inner.readers)
+        .fetch_optional(&self.readers())
         .await?
         .map(log_from_sql)
         .transpose()

@@ -15,7 +15,7 @@ impl Store {
     pub async fn meta_get(&self, key: &str) -> Result<Option<Vec<u8>>, ReadError> {
         Ok(sqlx::query_scalar("SELECT value FROM meta WHERE key = ?")
             .bind(key)
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?)
     }
 

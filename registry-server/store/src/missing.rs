@@ -58,7 +58,7 @@ impl Store {
             let rows = sqlx::query_as::<_, (Vec<u8>, i64)>(MISSING)
                 .bind(&after)
                 .bind(limit)
-                .fetch_all(&self.inner.readers)
+                .fetch_all(&self.readers())
                 .await?;
             let Some((last, _)) = rows.last() else { return Ok(Vec::new()) };
             after = last.clone();
@@ -89,7 +89,7 @@ impl Store {
         sqlx::query_as::<_, (i64, i64)>(USES)
             .bind(&digest.as_bytes()[..])
             .bind(limit.min(MAX_MISSING_PER_READ))
-            .fetch_all(&self.inner.readers)
+            .fetch_all(&self.readers())
             .await?
             .into_iter()
             .map(|(log, entry)| {
@@ -108,7 +108,7 @@ impl Store {
         let is_noted =
             sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT 1 FROM blob WHERE sha256 = ? AND stored)")
                 .bind(&digest.as_bytes()[..])
-                .fetch_one(&self.inner.readers)
+                .fetch_one(&self.readers())
                 .await?;
         if !is_noted || self.has_blob(digest).await {
             return Ok(false);

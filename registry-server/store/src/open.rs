@@ -2,8 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -14,6 +13,7 @@ use crate::blob::BlobDir;
 use crate::fault::{Fault, MayHoldFault, ReadError, from_sql, to_sql};
 use crate::log::LogId;
 use crate::seal::seal_old_rows;
+use crate::trouble::{Standing, is_read_only};
 
 /// Read connections, at most.
 pub const MAX_READERS: u32 = 64;
@@ -120,14 +120,15 @@ pub struct Store {
 }
 
 pub(crate) struct Inner {
-    pub(crate) readers: SqlitePool,
+    readers: RwLock<SqlitePool>,
     writer: Mutex<Option<SqliteConnection>>,
     pub(crate) connect: SqliteConnectOptions,
+    pub(crate) options: StoreOptions,
     generation: i64,
-    is_scratch: bool,
+    pub(crate) is_scratch: bool,
     pub(crate) blobs: BlobDir,
-    /// Set by the first failed write to the disk, never cleared: the same memory may hold pages that are not on it.
-    stopped: Arc<AtomicBool>,
+    /// How writing went: after a failed write the same memory may hold pages that are not on the disk.
+    pub(crate) standing: Arc<Standing>,
     dir: PathBuf,
     /// Last, so that it is released when all else is closed.
     _lock: File,
@@ -157,8 +158,8 @@ impl Store {
         }
         make_dir(dir)?;
         let lock = take_lock(dir)?;
-        let stopped = Arc::new(AtomicBool::new(false));
-        let blobs = BlobDir::open(&dir.join("blobs"), stopped.clone())?;
+        let standing = Arc::new(Standing::default());
+        let blobs = BlobDir::open(&dir.join("blobs"), standing.clone())?;
 
         let connect = connect_options(dir, &options, flush);
         let mut writer = connect.connect().await?;
@@ -174,23 +175,17 @@ impl Store {
         // SQLite flushes the folder when it makes its write-ahead log, not when it makes the database file.
         sync_dir(dir)?;
 
-        let busy_timeout = Duration::from_millis(options.busy_timeout_ms);
-        let readers = SqlitePoolOptions::new()
-            .max_connections(options.readers)
-            .acquire_timeout(busy_timeout)
-            // A connection is a file of this machine: asking whether it still answers costs as much as a read.
-            .test_before_acquire(false)
-            .connect_with(connect.clone().pragma("query_only", "ON"))
-            .await?;
+        let readers = connect_readers(&connect, &options).await?;
         Ok(Self {
             inner: Arc::new(Inner {
-                readers,
+                readers: RwLock::new(readers),
                 writer: Mutex::new(Some(writer)),
                 connect,
+                options,
                 generation,
                 is_scratch: matches!(flush, Flush::Never),
                 blobs,
-                stopped,
+                standing,
                 dir: dir.to_owned(),
                 _lock: lock,
             }),
@@ -202,22 +197,19 @@ impl Store {
         &self.inner.dir
     }
 
-    /// Whether the store still accepts writes, for a registry's readiness.
-    ///
-    /// # Errors
-    /// [`Fault::Stopped`] after a disk failure.
-    pub fn writable(&self) -> Result<(), Fault> {
-        if self.inner.stopped.load(Ordering::Acquire) { Err(Fault::Stopped) } else { Ok(()) }
-    }
-
     /// Waits for running operations, moves the write-ahead log into the database and closes all connections.
     /// Dropping the last clone is as safe, only the next opening has more to do.
     pub async fn close(self) {
-        self.inner.readers.close().await;
+        self.readers().close().await;
         if let Some(writer) = self.inner.writer.lock().await.take() {
             // The last connection to close checkpoints. If that fails, the next opening replays the log.
             let _ = writer.close().await;
         }
+    }
+
+    /// Connections that read.
+    pub(crate) fn readers(&self) -> SqlitePool {
+        self.inner.readers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The one writer, in turn. Whoever gets it calls [`Writing::begin`], commits, and then [`Writing::done`].
@@ -235,21 +227,38 @@ impl Store {
             match checked {
                 Ok(()) => {}
                 Err(OpenError::Fault(fault)) => return Err(fault),
-                Err(_) => return Err(Fault::Stopped),
+                Err(err) => return Err(Fault::Io(sqlx::Error::Configuration(err.into()))),
             }
             *slot = Some(writer);
         }
         Ok(Writing { slot, generation: self.inner.generation, is_done: false })
     }
 
-    /// Passes `outcome` on, and stops the store's writing when a write failed on the disk.
-    pub(crate) fn watch<T, E: MayHoldFault>(&self, outcome: Result<T, E>) -> Result<T, E> {
-        if let Err(err) = &outcome
-            && matches!(err.fault(), Some(Fault::Io(_) | Fault::Damaged(_)))
-        {
-            self.inner.stopped.store(true, Ordering::Release);
+    /// Passes `outcome` on, and notes what it says of the disk: a failed write stops the store's writing.
+    pub(crate) fn watch<T, E: MayHoldFault>(&self, mut outcome: Result<T, E>) -> Result<T, E> {
+        match &mut outcome {
+            Ok(_) => self.inner.standing.note_database(None),
+            Err(err) => {
+                if let Some(fault) = err.fault_mut() {
+                    self.inner.standing.note_database(Some(fault));
+                    // SQLite tells a disk that has turned read-only under it like one that failed.
+                    if matches!(fault, Fault::Io(_)) && is_read_only(&self.inner.blobs.tmp()) {
+                        fault.rename_read_only();
+                        self.inner.standing.rename(crate::Trouble::ReadOnly);
+                    }
+                }
+            }
         }
         outcome
+    }
+
+    /// Notes that the database turned out to be damaged while it was read on behalf of a write.
+    pub(crate) fn note_damage(&self, err: sqlx::Error) -> Fault {
+        let fault = Fault::from(err);
+        if matches!(fault, Fault::Damaged(_)) {
+            self.inner.standing.note_database(Some(&fault));
+        }
+        fault
     }
 
     /// A reading transaction in which all that a log derives is kept as of `at_size`.
@@ -261,7 +270,7 @@ impl Store {
         log: LogId,
         at_size: u64,
     ) -> Result<Transaction<'static, Sqlite>, ReadError> {
-        let mut read = self.inner.readers.begin().await?;
+        let mut read = self.readers().begin().await?;
         let (served_size, size) =
             sqlx::query_as::<_, (i64, i64)>("SELECT served_size, size FROM log WHERE id = ?")
                 .bind(log.0)
@@ -275,6 +284,44 @@ impl Store {
         }
         Ok(read)
     }
+}
+
+impl Inner {
+    /// The writer's place, when nobody writes.
+    pub(crate) async fn writing_slot(&self) -> MutexGuard<'_, Option<SqliteConnection>> {
+        self.writer.lock().await
+    }
+
+    /// Puts other read connections in place; the old ones are the caller's to close.
+    pub(crate) fn swap_readers(&self, readers: SqlitePool) -> SqlitePool {
+        std::mem::replace(&mut *self.readers.write().unwrap_or_else(PoisonError::into_inner), readers)
+    }
+
+    /// # Errors
+    /// [`Fault::TakenOver`] when another process has opened the store since.
+    pub(crate) async fn demand_generation(&self, connection: &mut SqliteConnection) -> Result<(), Fault> {
+        let generation =
+            sqlx::query_scalar::<_, i64>("SELECT value FROM generation").fetch_one(connection).await?;
+        if generation == self.generation { Ok(()) } else { Err(Fault::TakenOver) }
+    }
+}
+
+/// Opens the read connections, all of them: when no file can be opened any more, reading goes on.
+pub(crate) async fn connect_readers(
+    connect: &SqliteConnectOptions,
+    options: &StoreOptions,
+) -> Result<SqlitePool, OpenError> {
+    let readers = SqlitePoolOptions::new()
+        .min_connections(options.readers)
+        .max_connections(options.readers)
+        .acquire_timeout(Duration::from_millis(options.busy_timeout_ms))
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // A connection is a file of this machine: asking whether it still answers costs as much as a read.
+        .test_before_acquire(false)
+        .connect_with(connect.clone().pragma("query_only", "ON"))
+        .await?;
+    Ok(readers)
 }
 
 /// The writer's turn. Unless it ends with [`done`](Self::done), the connection is thrown away: after an error or a
@@ -345,7 +392,7 @@ fn connect_options(dir: &Path, options: &StoreOptions, flush: Flush) -> SqliteCo
 }
 
 /// Reads the settings back: a build or a file system may silently give weaker ones than were asked for.
-async fn check_durability(connection: &mut SqliteConnection) -> Result<(), OpenError> {
+pub(crate) async fn check_durability(connection: &mut SqliteConnection) -> Result<(), OpenError> {
     for (pragma, statement, needed) in [
         ("journal_mode", "PRAGMA journal_mode", "wal"),
         ("synchronous", "PRAGMA synchronous", "2"),
@@ -455,24 +502,10 @@ mod tests {
     async fn every_connection_has_the_settings_that_were_asked_for() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), StoreOptions::default()).await.unwrap();
-        let mut reader = store.inner.readers.acquire().await.unwrap();
+        let mut reader = store.readers().acquire().await.unwrap();
         check_durability(&mut reader).await.unwrap();
         let err = sqlx::query("DELETE FROM log").execute(&mut *reader).await.unwrap_err();
         assert!(matches!(Fault::from(err), Fault::ReadOnly(_)));
-    }
-
-    #[tokio::test]
-    async fn a_disk_failure_stops_writing_until_the_store_is_opened_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), StoreOptions::default()).await.unwrap();
-        let failed: Result<(), Fault> = Err(Fault::Io(sqlx::Error::Io(std::io::Error::other("EIO"))));
-        store.watch(failed).unwrap_err();
-        assert!(matches!(store.writable(), Err(Fault::Stopped)));
-        assert!(matches!(store.meta_put("key", b"value").await, Err(Fault::Stopped)));
-        assert_eq!(store.meta_get("key").await.unwrap(), None, "reading goes on");
-        store.close().await;
-        let store = Store::open(dir.path(), StoreOptions::default()).await.unwrap();
-        store.meta_put("key", b"value").await.unwrap();
     }
 
     #[tokio::test]

@@ -63,7 +63,7 @@ impl Store {
         let rows = sqlx::query_as::<_, (i64, String, String, i64)>(
             "SELECT id, cast(origin AS TEXT), cast(vkey AS TEXT), served_size FROM log ORDER BY id",
         )
-        .fetch_all(&self.inner.readers)
+        .fetch_all(&self.readers())
         .await
         .unwrap_or_default();
         let mut logs = Vec::new();
@@ -74,7 +74,7 @@ impl Store {
                 "SELECT coalesce(max(size), 0) FROM checkpoint WHERE log = ?",
             ] {
                 let found =
-                    sqlx::query_scalar::<_, i64>(statement).bind(id).fetch_one(&self.inner.readers).await;
+                    sqlx::query_scalar::<_, i64>(statement).bind(id).fetch_one(&self.readers()).await;
                 size = size.max(found.map_or(0, unsigned));
             }
             logs.push(SalvagedLog { id: LogId(id), origin, vkey, size, served_size: unsigned(served_size) });
@@ -93,7 +93,7 @@ impl Store {
         let all =
             sqlx::query_as::<_, Row>("SELECT size, root, note FROM checkpoint WHERE log = ? ORDER BY size")
                 .bind(log.0)
-                .fetch_all(&self.inner.readers)
+                .fetch_all(&self.readers())
                 .await;
         if let Ok(rows) = all {
             return rows.into_iter().map(head).collect();
@@ -105,7 +105,7 @@ impl Store {
             )
             .bind(log.0)
             .bind(to_sql(size))
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await;
             heads.extend(row.ok().flatten().map(head));
         }
@@ -121,7 +121,7 @@ impl Store {
         .bind(log.0)
         .bind(to_sql(range.start))
         .bind(to_sql(end))
-        .fetch_all(&self.inner.readers)
+        .fetch_all(&self.readers())
         .await;
         let mut leaves = vec![None; usize::try_from(end.saturating_sub(range.start)).unwrap_or(0)];
         if let Ok(rows) = rows {
@@ -137,7 +137,7 @@ impl Store {
             *leaf = sqlx::query_scalar::<_, Vec<u8>>("SELECT bytes FROM leaf WHERE log = ? AND entry = ?")
                 .bind(log.0)
                 .bind(to_sql(entry))
-                .fetch_optional(&self.inner.readers)
+                .fetch_optional(&self.readers())
                 .await
                 .ok()
                 .flatten();
@@ -151,7 +151,7 @@ impl Store {
             "SELECT size, cast(line AS TEXT) FROM cosignature WHERE log = ? ORDER BY size",
         )
         .bind(log.0)
-        .fetch_all(&self.inner.readers)
+        .fetch_all(&self.readers())
         .await;
         rows.unwrap_or_default().into_iter().map(|(size, line)| (unsigned(size), line)).collect()
     }
@@ -159,7 +159,7 @@ impl Store {
     /// What this registry remembers to have cosigned, as far as it can be read.
     pub async fn salvage_witness(&self) -> Vec<SalvagedWitness> {
         let rows = sqlx::query_as::<_, (String, Vec<u8>)>("SELECT cast(origin AS TEXT), note FROM witness")
-            .fetch_all(&self.inner.readers)
+            .fetch_all(&self.readers())
             .await;
         rows.unwrap_or_default().into_iter().map(|(origin, note)| SalvagedWitness { origin, note }).collect()
     }
@@ -176,7 +176,7 @@ impl Store {
         let mut lost = Vec::new();
         let values =
             sqlx::query_as::<_, (String, Vec<u8>, Option<Vec<u8>>)>("SELECT key, value, seal FROM meta")
-                .fetch_all(&self.inner.readers)
+                .fetch_all(&self.readers())
                 .await;
         match values {
             Ok(values) => {
@@ -192,7 +192,7 @@ impl Store {
         type Row = (i64, String, Vec<u8>, Vec<u8>, Vec<u8>, String, Option<Vec<u8>>);
         let pairs =
             sqlx::query_as::<_, Row>("SELECT id, origin, digest, a, b, why, seal FROM evidence ORDER BY id")
-                .fetch_all(&self.inner.readers)
+                .fetch_all(&self.readers())
                 .await;
         match pairs {
             Ok(pairs) => {

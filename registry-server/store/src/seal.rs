@@ -106,7 +106,7 @@ impl Store {
     /// # Errors
     /// [`ReadError::Fault`].
     pub async fn broken_seals(&self) -> Result<Vec<BrokenSeal>, ReadError> {
-        let readers = &self.inner.readers;
+        let readers = &self.readers();
         let mut broken = Vec::new();
         for (key, value, seal) in sqlx::query_as::<_, MetaRow>(META).fetch_all(readers).await? {
             if seal.as_ref() != Some(&seal_meta(&key, &value)) {

@@ -76,7 +76,7 @@ impl Store {
             .bind(after_publisher)
             .bind(after_brick)
             .bind(limit.min(MAX_BRICKS_PER_READ))
-            .fetch_all(&self.inner.readers)
+            .fetch_all(&self.readers())
             .await?
             .into_iter()
             .map(|(publisher, brick, log, at_size)| {

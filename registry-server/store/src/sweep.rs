@@ -47,7 +47,7 @@ impl Store {
             let is_named =
                 sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT 1 FROM blob WHERE sha256 = ?)")
                     .bind(&digest.as_bytes()[..])
-                    .fetch_one(&self.inner.readers)
+                    .fetch_one(&self.readers())
                     .await
                     .map_err(Fault::from)?;
             if is_named {

@@ -61,7 +61,7 @@ impl Store {
         )
         .bind(peer)
         .bind(origin)
-        .fetch_optional(&self.inner.readers)
+        .fetch_optional(&self.readers())
         .await?;
         if let Some((was_ok, old_why, seen)) = before
             && was_ok == is_ok
@@ -129,7 +129,7 @@ impl Store {
         sqlx::query_as::<_, (String, String, bool, String, i64, i64)>(
             "SELECT peer, origin, ok, why, since, seen FROM sync ORDER BY peer, origin",
         )
-        .fetch_all(&self.inner.readers)
+        .fetch_all(&self.readers())
         .await?
         .into_iter()
         .map(|(peer, origin, is_ok, why, since, seen)| {

@@ -1,5 +1,6 @@
 //! What does a log hold: leaves, tiles, and the checkpoints that were signed over them?
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use brick_schemas::{BrickName, Digest, Version};
@@ -33,6 +34,15 @@ pub struct Standing {
     pub released: Option<u64>,
 }
 
+/// Payloads that one statement asks for.
+const PAYLOADS_PER_STATEMENT: usize = 256;
+
+/// Parameters: log, 256 payloads in one run of bytes.
+pub(crate) const KNOWN_PAYLOADS: &str = "
+    WITH RECURSIVE asked (at) AS (VALUES (0) UNION ALL SELECT at + 1 FROM asked WHERE at < 255)
+    SELECT leaf.payload FROM asked CROSS JOIN leaf
+      ON leaf.log = ?1 AND leaf.payload = substr(?2, 1 + 32 * asked.at, 32)";
+
 /// Parameters: log, payload, brick, version.
 pub(crate) const STANDING: &str = "
     SELECT (SELECT entry FROM leaf WHERE log = ?1 AND payload = ?2),
@@ -51,7 +61,7 @@ impl Store {
     /// [`ReadError::Damaged`] when a leaf below the log's size is not there.
     pub async fn leaves(&self, log: LogId, range: Range<u64>) -> Result<Vec<Vec<u8>>, ReadError> {
         let end = range.end.min(range.start.saturating_add(MAX_LEAVES_PER_READ));
-        let mut read = self.inner.readers.begin().await?;
+        let mut read = self.readers().begin().await?;
         let size = sqlx::query_scalar::<_, i64>("SELECT size FROM log WHERE id = ?")
             .bind(log.0)
             .fetch_optional(&mut *read)
@@ -82,7 +92,7 @@ impl Store {
         sqlx::query_scalar::<_, i64>("SELECT entry FROM leaf WHERE log = ? AND payload = ?")
             .bind(log.0)
             .bind(&payload.as_bytes()[..])
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?
             .map(|entry| from_sql(entry, "a leaf's index"))
             .transpose()
@@ -107,10 +117,33 @@ impl Store {
             .bind(&payload.as_bytes()[..])
             .bind(brick.map(BrickName::as_str))
             .bind(version.map(ToString::to_string))
-            .fetch_one(&self.inner.readers)
-            .await?;
+            .fetch_one(&self.readers())
+            .await
+            .map_err(|err| self.note_damage(err))?;
         let index = |entry: Option<i64>| entry.map(|entry| from_sql(entry, "a leaf's index")).transpose();
         Ok(Standing { entry: index(entry)?, released: index(released)? })
+    }
+
+    /// Which of `payloads` the log holds, however many there are.
+    ///
+    /// # Errors
+    /// [`ReadError::Fault`].
+    pub async fn known_payloads(
+        &self,
+        log: LogId,
+        payloads: &[Digest],
+    ) -> Result<HashSet<Digest>, ReadError> {
+        let mut known = HashSet::new();
+        for part in payloads.chunks(PAYLOADS_PER_STATEMENT) {
+            let mut asked = part.iter().flat_map(|payload| *payload.as_bytes()).collect::<Vec<u8>>();
+            // Places that are left over ask for nothing that is there.
+            asked.resize(PAYLOADS_PER_STATEMENT * 32, 0);
+            let rows = sqlx::query_scalar::<_, Vec<u8>>(KNOWN_PAYLOADS).bind(log.0).bind(asked);
+            for payload in rows.fetch_all(&self.readers()).await? {
+                known.insert(digest_from_sql(&payload, "a payload's digest")?);
+            }
+        }
+        Ok(known)
     }
 
     /// All hashes known so far of a tile, 32 bytes each, at most 256 of them; a partial tile is a prefix.
@@ -124,7 +157,7 @@ impl Store {
             .bind(log.0)
             .bind(level)
             .bind(to_sql(index))
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?)
     }
 
@@ -136,7 +169,7 @@ impl Store {
         sqlx::query_as("SELECT size, root, note FROM checkpoint WHERE log = ? AND size = ?")
             .bind(log.0)
             .bind(to_sql(size))
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?
             .map(checkpoint_from_sql)
             .transpose()
@@ -150,7 +183,7 @@ impl Store {
         sqlx::query_scalar::<_, Vec<u8>>("SELECT root FROM checkpoint WHERE log = ? AND size = ?")
             .bind(log.0)
             .bind(to_sql(size))
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?
             .map(|root| digest_from_sql(&root, "a checkpoint"))
             .transpose()
@@ -163,7 +196,7 @@ impl Store {
     pub async fn last_checkpoint(&self, log: LogId) -> Result<Option<Checkpoint>, ReadError> {
         sqlx::query_as("SELECT size, root, note FROM checkpoint WHERE log = ? ORDER BY size DESC LIMIT 1")
             .bind(log.0)
-            .fetch_optional(&self.inner.readers)
+            .fetch_optional(&self.readers())
             .await?
             .map(checkpoint_from_sql)
             .transpose()
@@ -185,7 +218,7 @@ impl Store {
         .bind(log.0)
         .bind(to_sql(size))
         .bind(limit.min(MAX_CHECKPOINTS_PER_READ))
-        .fetch_all(&self.inner.readers)
+        .fetch_all(&self.readers())
         .await?
         .into_iter()
         .map(checkpoint_from_sql)

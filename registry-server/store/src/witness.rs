@@ -61,7 +61,7 @@ impl Store {
             "SELECT size, root, time, note FROM witness WHERE origin = ?",
         )
         .bind(origin.as_str())
-        .fetch_optional(&self.inner.readers)
+        .fetch_optional(&self.readers())
         .await?
         .map(|(size, root, time, note)| {
             Ok(WitnessState {

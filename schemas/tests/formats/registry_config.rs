@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use brick_schemas::RegistryConfig;
-use brick_schemas::registry_config::{DEFAULT_SYNC_INTERVAL_S, RegistryConfigError, RegistryLimits};
+use brick_schemas::registry_config::{ClientBounds, DEFAULT_SYNC_INTERVAL_S, RegistryConfigError, RegistryLimits};
 
 use crate::files::path;
 
@@ -25,6 +25,7 @@ const ALL: &[(&str, &str)] = &[
     ("TITLE", "Bricks"),
     ("SYNC_INTERVAL_S", "60"),
     ("READ_CACHE_BYTES", "0"),
+    ("CATCH_UP_ANSWERS", "2"),
     ("KEYS_LOG", "/keys/log"),
     ("KEYS_WITNESS", "/keys/witness"),
     ("PEERS", "https://b.example https://b.example/git, /mnt/stick/commons.git"),
@@ -35,6 +36,11 @@ const ALL: &[(&str, &str)] = &[
     ("LIMITS_README_BYTES", "5000"),
     ("LIMITS_RELEASE_COUNT", "6"),
     ("LIMITS_BRICK_COUNT", "7"),
+    ("CLIENTS_CONNECTIONS", "8"),
+    ("CLIENTS_REQUESTS", "9"),
+    ("CLIENTS_UPLOADS", "10"),
+    ("CLIENTS_GIT", "11"),
+    ("CLIENTS_PROXIES", "127.0.0.1, ::ffff:10.0.0.1, 2001:db8::1"),
 ];
 
 #[test]
@@ -45,6 +51,8 @@ fn what_is_absent_has_a_default() {
     assert_eq!(config.title, "registry.northshire.gov.uk");
     assert_eq!(config.sync_interval_s, DEFAULT_SYNC_INTERVAL_S);
     assert_eq!(config.limits, RegistryLimits::default());
+    assert_eq!(config.clients, ClientBounds::default());
+    assert!(config.clients.proxies.is_empty(), "nobody is believed to speak for others");
     assert!(config.peers.is_empty() && config.urls.is_empty());
 }
 
@@ -64,6 +72,9 @@ fn the_environment_alone_is_enough() {
     let archive = config.limits.archive();
     assert_eq!((archive.archive_bytes, archive.unpacked_bytes, archive.file_count), (1_000, 2_000, 3));
     assert_eq!(config.limits.brick_count, 7);
+    let clients = &config.clients;
+    assert_eq!((clients.connections, clients.requests, clients.uploads, clients.git), (8, 9, 10, 11));
+    assert_eq!(clients.proxies[1].to_string(), "10.0.0.1", "as connections from it are seen");
 }
 
 #[test]
@@ -94,6 +105,8 @@ fn a_wrong_variable_is_named_and_a_strange_one_is_not_ours() {
         ("PEERS", "https://b.example ext::sh", "helper"),
         ("PEERS", "https://b.example ext::sh -c [evil]", "helper"),
         ("LIMITS_ARCHIVE_BYTES", "16777217", "from 1 to 16777216"),
+        ("CLIENTS_REQUESTS", "0", "from 1 to 65536"),
+        ("CLIENTS_PROXIES", "127.0.0.1,proxy.example", "address"),
     ] {
         match RegistryConfig::parse(&text, &environment(&[(name, value)])) {
             Err(RegistryConfigError::Environment { variable, why }) => {

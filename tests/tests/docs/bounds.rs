@@ -21,10 +21,71 @@ struct Bound {
     file: String,
 }
 
+/// Where the bounds of a running registry stand, in the order in which a request meets them.
+const SERVER: [&str; 9] = [
+    "registry-server/src/listening.rs",
+    "registry-server/src/slow.rs",
+    "registry-server/src/clients.rs",
+    "registry-server/src/receive.rs",
+    "registry-server/store/src/blob.rs",
+    "registry-server/src/registry.rs",
+    "registry-server/src/sequencer.rs",
+    "registry-server/src/git_http.rs",
+    "registry-server/src/commands/serve.rs",
+];
+
+/// What a running registry has under way at most.
+pub fn server_table() -> String {
+    let mut table = "| bound | value | what |\n|---|---|---|\n".to_owned();
+    for file in SERVER {
+        let bounds = bounds_in(vec![top().join(file)], |_| true);
+        for bound in &bounds {
+            let is_bound = bound.name.starts_with("MAX_") || bound.name.starts_with("MIN_");
+            // Times stand in a table of their own.
+            if !is_bound || bound.expression.starts_with("Duration") {
+                continue;
+            }
+            let value = evaluate(&bound.expression, &|name| {
+                bounds.iter().find(|other| other.name == name).map(|other| other.expression.as_str())
+            });
+            let value = spelled(&bound.name, value);
+            let (name, file, what) = (&bound.name, &bound.file, bound.what.replace(['[', ']'], ""));
+            writeln!(table, "| [`{name}`](../../{file}) | {value} | {what} |").expect("writing to a string");
+        }
+    }
+    table
+}
+
+/// How long a registry waits for others.
+pub fn patience_table() -> String {
+    let patience = brickyard::Patience::default();
+    let mut table = "| for | at most | then |\n|---|---|---|\n".to_owned();
+    for (what, time, then) in [
+        ("the header of a request", patience.header, "the connection is closed"),
+        ("the next bytes of a body, or a reader to take some", patience.idle, "the connection is closed"),
+        ("a body before its rate counts", patience.body_grace, "408 below `MIN_BODY_RATE`"),
+        ("a request as a whole", patience.request, "503"),
+        ("one `git fetch` from a peer", patience.fetch, "it is ended and tried again later"),
+        ("open requests when it stops", patience.stop, "they are cut"),
+    ] {
+        writeln!(table, "| {what} | {} s | {then} |", time.as_secs()).expect("writing to a string");
+    }
+    table
+}
+
 fn bounds_of(folder: &str) -> Vec<Bound> {
     let mut files = Vec::new();
     collect(&top().join(folder), "rs", &mut files);
     files.sort();
+    let is_archive_limit =
+        |file: &str| folder.ends_with("schemas/src") && file.contains("archive/limits");
+    bounds_in(files, is_archive_limit)
+}
+
+/// The constants of some files.
+///
+/// - `also_private`: whether a file's private ones are told too.
+fn bounds_in(files: Vec<std::path::PathBuf>, also_private: impl Fn(&str) -> bool) -> Vec<Bound> {
     let mut found = Vec::new();
     for file in files {
         let text = read(&file);
@@ -45,9 +106,7 @@ fn bounds_of(folder: &str) -> Vec<Bound> {
                 found.push(Bound {
                     name: name.to_owned(),
                     expression: expression.trim_end_matches(';').to_owned(),
-                    what: if line.starts_with("pub ")
-                        || folder.ends_with("schemas/src") && shown(&file).contains("archive/limits")
-                    {
+                    what: if line.starts_with("pub ") || also_private(&shown(&file)) {
                         doc.join(" ")
                     } else {
                         String::new()

@@ -80,6 +80,8 @@ fn every_predicate_in_the_pages_is_one_to_its_parser_and_its_schema() {
 fn every_table_is_what_the_types_say() {
     let made = BTreeMap::from([
         ("bounds", bounds::table()),
+        ("server-bounds", bounds::server_table()),
+        ("server-times", bounds::patience_table()),
         ("problems", problems()),
         ("manifest-keys", keys("manifest")),
         ("service-keys", keys("service-manifest")),

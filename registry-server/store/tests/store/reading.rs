@@ -131,6 +131,53 @@ async fn leaves_come_a_bundle_at_a_time() {
 }
 
 #[tokio::test]
+async fn payloads_and_versions_are_found_in_one_question_each() {
+    let (_dir, store) = empty().await;
+    let log = hosted_log(&store, "a.example").await.id;
+    let other = hosted_log(&store, "b.example").await.id;
+    let mut first = step(log, 0, 600);
+    first.lines = vec![line("case", "1.0.0", 7, "one")];
+    store.commit(&[first]).await.unwrap();
+    let payload = |entry| Digest::of(&leaf_bytes(log, entry));
+    let asked: Vec<Digest> = (0..700).map(payload).collect();
+    let known = store.known_payloads(log, &asked).await.unwrap();
+    assert_eq!(known, (0..599).map(payload).collect(), "all but the snapshot and what is not there");
+    assert_eq!(store.known_payloads(other, &asked).await.unwrap().len(), 0);
+    assert_eq!(store.known_payloads(log, &[]).await.unwrap().len(), 0);
+    let (name, one, two) = (brick("case"), version("1.0.0"), version("2.0.0"));
+    for (log, entry, released, expected) in [
+        (log, 7, Some((&name, &one)), (Some(7), Some(7))),
+        (log, 8, Some((&name, &two)), (Some(8), None)),
+        (log, 650, Some((&name, &one)), (None, Some(7))),
+        (log, 650, None, (None, None)),
+        (other, 7, Some((&name, &one)), (None, None)),
+    ] {
+        let standing = store.standing(log, &payload(entry), released).await.unwrap();
+        assert_eq!((standing.entry, standing.released), expected, "entry {entry}");
+    }
+}
+
+#[tokio::test]
+async fn changed_lines_are_those_after_a_size_as_of_another() {
+    let (_dir, store) = empty().await;
+    let log = hosted_log(&store, "a.example").await.id;
+    let mut steps = [step(log, 0, 2), step(log, 2, 4), step(log, 4, 6)];
+    steps[0].lines = vec![line("case", "1.0.0", 0, "old")];
+    steps[1].lines = vec![line("case", "1.1.0", 2, "second"), line("bins", "1.0.0", 3, "other")];
+    steps[2].lines = vec![line("case", "1.0.0", 0, "new")];
+    store.commit(&steps).await.unwrap();
+    let changed = async |after, at| {
+        let rows = store.lines_changed(log, after, at).await.unwrap();
+        rows.into_iter().map(|(brick, row)| format!("{brick} {}", row.line.trim())).collect::<Vec<_>>()
+    };
+    assert_eq!(changed(0, 2).await, ["case old"]);
+    assert_eq!(changed(2, 4).await, ["bins other", "case second"]);
+    assert_eq!(changed(4, 6).await, ["case new"]);
+    assert_eq!(changed(0, 6).await, ["bins other", "case new", "case second"]);
+    assert!(changed(6, 6).await.is_empty());
+}
+
+#[tokio::test]
 async fn signed_heads_can_be_walked() {
     let (_dir, store) = empty().await;
     let log = hosted_log(&store, "a.example").await.id;

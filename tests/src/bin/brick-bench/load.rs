@@ -174,7 +174,11 @@ async fn client(
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>, LoadError> {
+/// A connection of its own.
+///
+/// # Errors
+/// [`LoadError::Connect`].
+pub async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>, LoadError> {
     let failed = |err| LoadError::Connect { address, err };
     let stream = TcpStream::connect(address).await.map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
@@ -184,7 +188,11 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>, LoadEr
     Ok(sender)
 }
 
-async fn ask(
+/// Sends one request and reads its answer whole.
+///
+/// # Errors
+/// Whatever stands between.
+pub async fn ask(
     connection: &mut SendRequest<Full<Bytes>>,
     address: SocketAddr,
     step: &Step,

@@ -8,7 +8,7 @@ use clap::Parser as _;
 
 use figure::Figure;
 use options::Options;
-use parts::{Bench, PARTS, Part};
+use parts::{Bench, LONG_PARTS, PARTS, Part};
 use tools::Tools;
 use trouble::Trouble;
 
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         }
     };
     if options.list {
-        for part in &PARTS {
+        for part in PARTS.iter().chain(&LONG_PARTS) {
             println!("{:10}{}", part.name, part.about);
         }
         return ExitCode::SUCCESS;
@@ -62,6 +62,7 @@ fn measure(options: &Options) -> Result<Vec<Figure>, Trouble> {
     let time = Duration::from_secs(2);
     let publishes = if options.quick { 48 } else { 96 };
     let mut bench = Bench::new(tools, options.rounds(), time, publishes, options.releases());
+    bench.is_quick = options.quick;
     let is_for_people = !options.json && !options.markdown;
     if is_for_people {
         println!("{}", report::heading());
@@ -69,7 +70,8 @@ fn measure(options: &Options) -> Result<Vec<Figure>, Trouble> {
     let (mut figures, mut loads) = (Vec::new(), vec![machine::load_average()]);
     let wanted =
         |part: &&Part| options.names.is_empty() || options.names.iter().any(|name| name == part.name);
-    for part in PARTS.iter().filter(wanted) {
+    let is_named = |part: &&Part| options.names.iter().any(|name| name == part.name);
+    for part in PARTS.iter().filter(wanted).chain(LONG_PARTS.iter().filter(is_named)) {
         eprintln!("measuring {}: {}", part.name, part.about);
         let found = match (part.run)(&mut bench) {
             Ok(found) => found,

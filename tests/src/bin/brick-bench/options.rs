@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use crate::parts::PARTS;
+use crate::parts::{LONG_PARTS, PARTS};
 
 /// Measures this registry beside others, in turn, and says where it falls short
 ///
@@ -15,8 +15,8 @@ use crate::parts::PARTS;
 #[derive(Parser, Debug)]
 #[command(name = "tests/bench", max_term_width = 110)]
 pub struct Options {
-    /// Parts to measure, all when none is named
-    #[arg(value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(PARTS.iter().map(|part| part.name)))]
+    /// Parts to measure; all but the long ones (overload, soak) when none is named
+    #[arg(value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(PARTS.iter().chain(&LONG_PARTS).map(|part| part.name)))]
     pub names: Vec<String>,
     /// Fewer and shorter rounds, fewer releases: a look, not a verdict
     #[arg(long)]

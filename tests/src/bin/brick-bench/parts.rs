@@ -14,8 +14,10 @@ mod growth;
 mod large;
 mod memory;
 mod mirror;
+mod overload;
 mod publish;
 mod read;
+mod soak;
 mod start;
 mod verify;
 mod versions;
@@ -51,6 +53,12 @@ pub const PARTS: [Part; 9] = [
     Part { name: "mirror", about: "a full verified mirror beside git clone and git fsck", run: mirror::run },
 ];
 
+/// Parts that take long, and are measured only where they are named.
+pub const LONG_PARTS: [Part; 2] = [
+    Part { name: "overload", about: "ten times as much load as it can take", run: overload::run },
+    Part { name: "soak", about: "half an hour at half of what it can do, with a mirror", run: soak::run },
+];
+
 /// What parts measure with.
 pub struct Bench {
     /// Programs to measure with and to compare with.
@@ -63,6 +71,8 @@ pub struct Bench {
     pub publishes: usize,
     /// Releases of the large registry.
     pub releases: usize,
+    /// Whether a short form is enough.
+    pub is_quick: bool,
     /// The large registry, once a part has asked for it.
     large: Option<Yard>,
 }
@@ -70,7 +80,7 @@ pub struct Bench {
 impl Bench {
     /// Nothing is started before a part needs it.
     pub fn new(tools: Tools, rounds: usize, time: Duration, publishes: usize, releases: usize) -> Self {
-        Self { tools, rounds, time, publishes, releases, large: None }
+        Self { tools, rounds, time, publishes, releases, is_quick: false, large: None }
     }
 }
 

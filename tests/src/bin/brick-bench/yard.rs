@@ -47,6 +47,13 @@ pub struct Prepared {
     entry: Bytes,
 }
 
+impl Prepared {
+    /// The entry's bytes.
+    pub fn entry(&self) -> &[u8] {
+        &self.entry
+    }
+}
+
 impl Yard {
     /// Founds a commons; its registries run on processor `cpu` alone where one is named.
     pub fn found(registries: &[&str], cpu: Option<&str>) -> Self {
