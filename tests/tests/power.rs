@@ -24,6 +24,8 @@ const WORK_MS: u64 = 300;
 const MORE_WORK_MS: u64 = 900;
 /// After so many cuts git is waited for, so that it is cut when it is long, too.
 const CUTS_BEFORE_GIT: u64 = 10;
+/// After so many one hears how far it is.
+const CUTS_BEFORE_NEWS: u64 = 25;
 
 /// Files that are written and renamed as carefully as most programs do, without any flush: what is compared.
 struct Careless {
@@ -107,6 +109,12 @@ fn a_power_cut_takes_nothing_that_was_acknowledged() {
         restarts.push(scene.start(0));
         found += scene.hold();
         done += 1;
+        if done % CUTS_BEFORE_NEWS == 0 {
+            told(&format!(
+                "power: {done} cuts so far, {} publishes acknowledged, 0 lost",
+                scene.ledger.acknowledged()
+            ));
+        }
         if !was_sound || done % CUTS_BEFORE_GIT == 0 {
             broken += usize::from(!was_sound);
             scene.wait_for_git(0);

@@ -48,6 +48,9 @@ struct Attempt {
     sent: Sent,
 }
 
+/// The number of an attempt, and what came of it.
+type Answered = (usize, Result<EntryReceipt, AskError>);
+
 fn sent(lane: &Lane, place: &Place, version: usize, variant: usize) -> Sent {
     let (number, round) = (version / VERSIONS, version % VERSIONS);
     let bytes = ARCHIVE_BYTES + 16 * variant;
@@ -117,7 +120,7 @@ fn of_many_that_publish_one_version_one_wins_and_everybody_is_told_so() {
             })
         })
         .collect();
-    let mut answers: BTreeMap<usize, Vec<(usize, Result<EntryReceipt, AskError>)>> = BTreeMap::new();
+    let mut answers: BTreeMap<usize, Vec<Answered>> = BTreeMap::new();
     for client in clients {
         for (at, answer) in scene.federation.block_on(client).expect("a client does not panic") {
             answers.entry(attempts[at].version).or_default().push((at, answer));
