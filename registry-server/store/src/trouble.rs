@@ -273,8 +273,9 @@ impl Store {
         }
         // The pages of a flush that failed may look clean and not be on the disk. The checkpoint writes what the
         // write-ahead log holds into the database, and flushes that: these are other pages, written now.
-        let (is_busy, _, _) =
-            sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut writer).await?;
+        let (is_busy, _, _) = sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut writer)
+            .await?;
         if is_busy != 0 {
             return Err(Fault::Locked(sqlx::Error::PoolTimedOut).into());
         }
@@ -295,9 +296,7 @@ impl Store {
             let (path, tmp) = (self.blob_path(&suspect), self.inner.blobs.tmp());
             let rewrite = move || rewrite(&path, &tmp);
             let rewritten = tokio::task::spawn_blocking(rewrite).await;
-            rewritten
-                .unwrap_or_else(|err| Err(io::Error::other(err)))
-                .map_err(|err| Trouble::of_io(&err))?;
+            rewritten.unwrap_or_else(|err| Err(io::Error::other(err))).map_err(|err| Trouble::of_io(&err))?;
             self.inner.standing.lock().suspects.remove(&suspect);
         }
         Ok(())
@@ -324,8 +323,7 @@ fn probe(dir: &Path) -> io::Result<()> {
 
 /// Whether a folder refuses files because its file system takes no writes.
 pub(crate) fn is_read_only(dir: &Path) -> bool {
-    tempfile::NamedTempFile::new_in(dir)
-        .is_err_and(|err| err.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    tempfile::NamedTempFile::new_in(dir).is_err_and(|err| err.kind() == io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Makes a new file of a file's bytes, and puts it in its place: bytes, name and folder are flushed anew.
