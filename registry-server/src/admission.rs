@@ -98,10 +98,15 @@ impl Sent {
         let Some(head) = registry.head(&origin) else { return Ok(Looked::default()) };
         let standing = registry.store.standing(head.id, &payload, release).await?;
         let receipt = match standing.entry {
-            Some(index) => Some(crate::proofs::receipt_of(registry, &origin, index).await?),
-            None => None,
+            // One that was committed a moment ago may be under no head yet that a proof could lead to: it waits its turn.
+            Some(index) if index < head.size => {
+                Some(crate::proofs::receipt_of(registry, &origin, index).await?)
+            }
+            _ => None,
         };
-        Ok(Looked { receipt, asked_at: head.size, released: standing.released })
+        // What the same entry released is no conflict.
+        let released = standing.released.filter(|_| standing.entry.is_none());
+        Ok(Looked { receipt, asked_at: head.size, released })
     }
 
     /// Decides whether the entry may come in as the log stands now; its place is the sequencer's to give.

@@ -182,6 +182,18 @@ pub type Tell = dyn Fn(&str) + Send + Sync;
 /// # Errors
 /// [`CheckError`], above all while the registry runs. Damage is no error: the report names it.
 pub async fn check(settings: &Settings, tell: Box<Tell>) -> Result<Report, CheckError> {
+    check_in_parts(settings, tell, folding::STRETCH).await
+}
+
+/// As [`check`], with at most `stretch` leaves folded together where snapshots allow.
+///
+/// # Errors
+/// As [`check`].
+pub async fn check_in_parts(
+    settings: &Settings,
+    tell: Box<Tell>,
+    stretch: u64,
+) -> Result<Report, CheckError> {
     let data = std::path::absolute(&settings.data).map_err(CheckError::scratch)?;
     let mut report = Report::default();
     let store = match Store::open(&data, StoreOptions::default()).await {
@@ -210,6 +222,7 @@ pub async fn check(settings: &Settings, tell: Box<Tell>) -> Result<Report, Check
         witnesses: BTreeMap::new(),
         has_records: false,
         gathered: None,
+        stretch: stretch.max(1),
         report,
         tell,
     };
@@ -244,6 +257,8 @@ struct Checking<'a> {
     has_records: bool,
     /// The log that is folded, where it is put together from more places than the store.
     gathered: Option<Gathered>,
+    /// Leaves that are folded together.
+    stretch: u64,
     report: Report,
     tell: Box<Tell>,
 }

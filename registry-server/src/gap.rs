@@ -366,13 +366,12 @@ impl Registry {
         }
         let Some((time, kept)) = newest else { return Ok(()) };
         let before = self.store.witness_state(origin).await.map_err(RegistryError::store)?;
-        if let Some(before) = &before {
-            if before.size > checkpoint.size
-                || (before.size == checkpoint.size
-                    && (before.time >= time || before.root != digest(checkpoint.root)))
-            {
-                return Ok(());
-            }
+        let is_known = |before: &WitnessState| {
+            let is_later = before.time >= time || before.root != digest(checkpoint.root);
+            before.size > checkpoint.size || (before.size == checkpoint.size && is_later)
+        };
+        if before.as_ref().is_some_and(is_known) {
+            return Ok(());
         }
         let state = WitnessState {
             size: checkpoint.size,

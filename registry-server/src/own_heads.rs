@@ -62,15 +62,8 @@ pub async fn ask(registry: &Arc<Registry>, origins: &[Origin]) -> usize {
 
 async fn ask_peer(registry: &Arc<Registry>, peer: &Peer, origins: &[Origin]) -> Result<(), String> {
     let Some(url) = &peer.url else { return Ok(()) };
-    let limit = registry.settings.patience.own_heads;
-    let patience = brick_client::Patience {
-        connect: limit,
-        idle: limit,
-        total: limit,
-        attempts: 1,
-        ..brick_client::Patience::default()
-    };
-    let client = Client::with_patience(url, patience).map_err(|err| said(&err))?;
+    // Kept between rounds: making one anew costs more than the question.
+    let client = registry.peer_client(url).map_err(|err| said(&err))?;
     let records = registry.registry_records();
     let record = records.iter().find(|record| {
         record.id.as_str() == peer.name || record.urls.iter().any(|known| known.trim_end_matches('/') == url)

@@ -15,8 +15,8 @@ use brick_tests::faults::scene::{POLL, Scene};
 use brick_tests::faults::shim::{Call, Shim, Trouble};
 use brick_tests::faults::told;
 
-/// Runs of the short form.
-const SAMPLED: usize = 16;
+/// Pages of the database whose writing meets trouble in the short form.
+const SAMPLED_PAGES: usize = 4;
 /// Time that a registry in trouble has for what follows a publish, the commit to git above all.
 const AFTERWARDS: Duration = Duration::from_millis(2_500);
 
@@ -102,6 +102,18 @@ fn demand_syncs(calls: &[Call], answered: usize) {
     assert!(written < last, "something is written to the database's log after its last sync\n{listed}");
 }
 
+/// Each call that is no page of the database with one trouble, another one each time; and some of the pages.
+fn sample(calls: &[Call]) -> Vec<(&Call, Trouble)> {
+    let (pages, others): (Vec<&Call>, Vec<&Call>) = calls.iter().partition(|call| call.name == "pwrite");
+    let step = (pages.len() / SAMPLED_PAGES).max(1);
+    let chosen = others.into_iter().chain(pages.into_iter().step_by(step));
+    let with_trouble = chosen.enumerate().filter_map(|(turn, call)| {
+        let troubles = Trouble::ALL.into_iter().filter(|trouble| trouble.befalls(call)).collect::<Vec<_>>();
+        Some((call, *troubles.get(turn % troubles.len())?))
+    });
+    with_trouble.collect()
+}
+
 /// One run: a publish that meets trouble, and the ledger held against what a new process finds.
 fn run(scene: &mut Scene, shim: &Shim, call: &Call, trouble: Trouble, must_wait: bool, tally: &mut Tally) {
     let what = format!("{call}: {}", trouble.word());
@@ -168,10 +180,9 @@ fn whichever_call_of_a_publish_fails_nothing_that_was_acknowledged_is_lost() {
         .filter(|(call, trouble)| trouble.befalls(call))
         .collect();
     let is_long = std::env::var_os("BRICK_SYSCALLS").is_some_and(|asked| asked == "all");
-    let step = if is_long { 1 } else { all.len().div_ceil(SAMPLED) };
     let mut tally = Tally::default();
-    for (call, trouble) in all.iter().step_by(step) {
-        run(&mut scene, &shim, call, *trouble, call.number > answered as u64, &mut tally);
+    for (call, trouble) in if is_long { all.clone() } else { sample(&calls) } {
+        run(&mut scene, &shim, call, trouble, call.number > answered as u64, &mut tally);
     }
     scene.start(0);
     scene.close();

@@ -12,7 +12,7 @@ use brick_schemas::{Digest, PublicKey};
 use brick_tlog::base64;
 use ed25519_dalek::Signature;
 
-use crate::key::{KeyChoice, checked_key};
+use crate::key::{KeyChoice, kept_id, kept_key};
 
 /// Bytes of one entry, at most. Source: C2SP tlog-tiles, entry bundles.
 pub const MAX_ENTRY_BYTES: usize = 65_535;
@@ -119,7 +119,8 @@ impl Envelope {
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(EnvelopeError::TooLong { bytes: bytes.len() });
         }
-        let raw: RawEnvelope = brick_schemas::json::from_slice(bytes).map_err(EnvelopeError::Json)?;
+        // A member that occurs twice, or an unknown one, would not survive being written again, which is compared below.
+        let raw: RawEnvelope = serde_json::from_slice(bytes).map_err(|err| EnvelopeError::Json(err.into()))?;
         if raw.signatures.len() > MAX_SIGNATURES {
             return Err(EnvelopeError::Signatures { rule: "there are more than 16" });
         }
@@ -185,10 +186,10 @@ impl Envelope {
         let message = pae(&self.payload_type, &self.payload);
         let mut signers = BTreeSet::new();
         for signature in &self.signatures {
-            let Some(key) = keys.iter().find(|key| key.id() == signature.keyid) else {
+            let Some(key) = keys.iter().find(|key| kept_id(key) == signature.keyid) else {
                 return Err(SignatureError::UnknownKey { keyid: signature.keyid });
             };
-            let verifying = checked_key(key).map_err(|choice| SignatureError::BadKey { choice })?;
+            let verifying = kept_key(key).map_err(|choice| SignatureError::BadKey { choice })?;
             // Plain `verify`: Go, OpenSSL and dalek agree on exactly the same signatures with it.
             ed25519_dalek::Verifier::verify(
                 &verifying,

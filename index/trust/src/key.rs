@@ -1,6 +1,8 @@
 //! Which keys are fit, and how are secret ones kept? OpenSSH private-key files, passphrase-encrypted by default.
 
-use brick_schemas::PublicKey;
+use std::cell::RefCell;
+
+use brick_schemas::{Digest, PublicKey};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{Cipher, Kdf, LineEnding, PrivateKey};
@@ -41,6 +43,44 @@ pub fn checked_key(key: &PublicKey) -> Result<VerifyingKey, KeyChoice> {
         return Err(KeyChoice::NotCanonical(*key));
     }
     Ok(verifying)
+}
+
+/// Keys that each thread keeps, at most: a log is signed by few, over and over.
+const KEPT_KEYS: usize = 32;
+
+thread_local! {
+    /// Keys used last, the newest at the end, with what was made of each: a pure function of its bytes.
+    static KEPT: RefCell<Vec<KeptKey>> = const { RefCell::new(Vec::new()) };
+}
+
+struct KeptKey {
+    key: PublicKey,
+    id: Digest,
+    /// Once it was asked for.
+    checked: Option<Result<VerifyingKey, KeyChoice>>,
+}
+
+fn with_kept<T>(key: &PublicKey, use_it: impl FnOnce(&mut KeptKey) -> T) -> T {
+    KEPT.with_borrow_mut(|kept| {
+        let at = kept.iter().rposition(|kept| kept.key == *key).unwrap_or_else(|| {
+            if kept.len() >= KEPT_KEYS {
+                kept.remove(0);
+            }
+            kept.push(KeptKey { key: *key, id: key.id(), checked: None });
+            kept.len() - 1
+        });
+        use_it(&mut kept[at])
+    })
+}
+
+/// [`PublicKey::id`], kept by the thread for the keys that it used last.
+pub(crate) fn kept_id(key: &PublicKey) -> Digest {
+    with_kept(key, |kept| kept.id)
+}
+
+/// [`checked_key`], kept likewise: making a point of the bytes and back costs a third of a verification.
+pub(crate) fn kept_key(key: &PublicKey) -> Result<VerifyingKey, KeyChoice> {
+    with_kept(key, |kept| kept.checked.get_or_insert_with(|| checked_key(key)).clone())
 }
 
 /// Why a private-key file cannot be used.

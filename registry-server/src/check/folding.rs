@@ -27,7 +27,7 @@ use crate::registry::digest;
 use crate::stored_index::{load_touched, stored_bucket_nodes};
 
 /// Leaves that are folded together, where snapshots allow.
-const STRETCH: u64 = 2_048;
+pub(super) const STRETCH: u64 = 2_048;
 /// Leaves without a snapshot among them, at most: what one snapshot may stand for.
 const MAX_STRETCH: u64 = 65_536;
 
@@ -77,7 +77,7 @@ impl Checking<'_> {
                 Some(head) => Some(head),
                 None => heads.next().await?,
             } {
-                if head.size > sound.min(first + STRETCH) {
+                if head.size > sound.min(first + self.stretch) {
                     waiting = Some(head);
                     break;
                 }
@@ -198,7 +198,7 @@ impl Checking<'_> {
         bound: u64,
     ) -> Result<Result<Stretch, Refused>, Stopped> {
         let first = tail.size();
-        let end = end.unwrap_or(bound.min(first + STRETCH));
+        let end = end.unwrap_or(bound.min(first + self.stretch));
         let leaves = self.leaves(log, first, end).await?;
         let mut state = self.commons().fork();
         let mut stretch = Stretch { leaves: Vec::new(), segments: Vec::new(), blobs: Vec::new() };
@@ -302,7 +302,7 @@ impl Checking<'_> {
         first: u64,
         bound: u64,
     ) -> Result<Result<Vec<Vec<u8>>, Refused>, ReadError> {
-        let mut length = STRETCH;
+        let mut length = self.stretch;
         loop {
             let mut leaves = self.leaves(log, first, bound.min(first + length)).await?;
             if let Some(last) = leaves.iter().rposition(|leaf| SnapshotLeaf::is_snapshot(leaf)) {

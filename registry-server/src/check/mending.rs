@@ -301,11 +301,9 @@ impl Walk<'_> {
             let is_row = |head: &&SalvagedHead| head.size == at && head.root == Some(digest(frontier.root()));
             let checkpoint =
                 || Checkpoint { origin: self.wanted.vkey.name().clone(), size: at, root: frontier.root() };
-            if self.wanted.key.is_some() && self.doubtful.iter().find(is_row).is_some() {
-                again.push(checkpoint());
-            } else if at < size
-                && self.gathered.named.iter().any(|named| is_same(&named.checkpoint, at, frontier.root()))
-            {
+            let is_named = || self.gathered.named.iter().any(|n| is_same(&n.checkpoint, at, frontier.root()));
+            let is_own = self.wanted.key.is_some() && self.doubtful.iter().any(|head| is_row(&head));
+            if is_own || (at < size && is_named()) {
                 again.push(checkpoint());
             }
         }

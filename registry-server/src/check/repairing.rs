@@ -25,6 +25,7 @@ use super::mending::{Gathered, Own, Wanted, gather, log_line};
 use super::sources::{Named, Source, sources};
 use super::{CheckError, Checking, Kind, MAX_NAMED, Report, SCRATCH, Tell, check, remove_scratch};
 use crate::blobs::{Fetched, fetch_from};
+use crate::heads::has_quorum;
 use crate::problem::chain;
 use crate::rebuilding::rebuild_git;
 use crate::registry::{CommonsState, Registry, digest, now, witness_name};
@@ -194,6 +195,7 @@ async fn mend_database(
         witnesses: BTreeMap::new(),
         has_records: false,
         gathered: None,
+        stretch: super::folding::STRETCH,
         report: Report::default(),
         tell: Box::new(move |line: &str| teller(line)),
     };
@@ -413,11 +415,31 @@ impl Mending<'_> {
             self.checking.scratch.store.set_served(tail.log, served).await.map_err(CheckError::scratch)?;
         }
         self.cosignatures(&gathered, own.as_ref(), tail.log).await?;
+        if served.is_none() {
+            self.serve_newest(&log, &gathered, tail.log).await?;
+        }
         self.made.push((origin.clone(), tail.log));
         if !is_ours {
             self.remember(origin, &vkey, &gathered, own.as_ref()).await?;
         }
         Ok(Ok(()))
+    }
+
+    /// Has readers see the newest head with a quorum: nobody knows which one they saw before.
+    async fn serve_newest(&self, log: &Log, gathered: &Gathered, made: LogId) -> Result<(), CheckError> {
+        let Ok(rules) = self.checking.scratch.rules(log.publisher.as_ref()) else { return Ok(()) };
+        let store = &self.checking.scratch.store;
+        for head in gathered.heads.iter().rev() {
+            let mut note = head.note.clone();
+            for row in store.cosignatures(made, head.size).await.map_err(CheckError::scratch)? {
+                note.extend_from_slice(row.line.as_bytes());
+            }
+            if has_quorum(&note, &rules) {
+                store.set_served(made, head.size).await.map_err(CheckError::scratch)?;
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The old store's log of that origin: by its row, by its first leaf, or by a head that its key signed.

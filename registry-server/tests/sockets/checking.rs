@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use brick_index::projection::Projection;
 use brick_schemas::predicate::status::ReleaseStatus;
 use brickyard::Settings;
-use brickyard::check::{Kind, Report, check};
+use brickyard::check::{Kind, Report, check, check_in_parts};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
@@ -288,4 +288,62 @@ async fn a_running_registry_is_not_checked() {
     let town = Town::found().await;
     let err = check(&town.north.settings, Box::new(|_| {})).await.unwrap_err();
     assert!(brickyard::problem::chain(&err).contains("in use by another process"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_way_between_two_heads_is_folded_in_parts_to_the_same_end() {
+    let mut town = Town::found().await;
+    for version in ["1.0.0", "1.1.0", "1.2.0", "2.0.0"] {
+        town.release("parcel", version).await;
+        town.release("letter", version).await;
+    }
+    // The mirror comes late: all of it lies under one head there.
+    let mut south = town.join().await;
+    let log = south.registry().head(&town.body).unwrap().id;
+    let heads = south.registry().store.checkpoints_after(log, 0, 100).await.unwrap().len();
+    assert!(heads <= 2, "the mirror took it in one step or two, not {heads}");
+    town.release("stamp", "1.0.0").await;
+    town.settle(&south).await;
+    for seat in [&mut town.north, &mut south] {
+        seat.stop().await;
+    }
+    for settings in [&town.north.settings, &south.settings] {
+        for stretch in [1, 2, 3, 5, 8, 2_048] {
+            let report = check_in_parts(settings, Box::new(|_| {}), stretch).await.unwrap();
+            assert!(report.is_clean(), "{} in parts of {stretch}: {report:#?}", settings.id);
+        }
+    }
+    // A fault shows in parts as well.
+    let mut database = open(&south.settings.data).await;
+    run(&mut database, "UPDATE line SET line = replace(line, '1.1.0', '1.1.1')".to_owned()).await;
+    database.close().await.unwrap();
+    let report = check_in_parts(&south.settings, Box::new(|_| {}), 2).await.unwrap();
+    assert!(report.faults.iter().any(|fault| fault.kind == Kind::Catalogue), "{report:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_signature_covers_is_sealed() {
+    let (town, south) = stopped_town().await;
+    let mut database = open(&south.settings.data).await;
+    run(&mut database, "INSERT OR REPLACE INTO meta (key, value) VALUES ('restored', x'31')".to_owned())
+        .await;
+    let mut seed = Seed(1);
+    database.close().await.unwrap();
+    // An unsealed row is of an older program, and sealed when the store is opened.
+    assert!(checked(&south.settings).await.is_clean());
+    for (number, (table, key, column)) in [
+        ("meta", "key", "value"),
+        ("sync", "peer, origin", "since"),
+        ("sync", "peer, origin", "seen"),
+        ("sync", "peer, origin", "peer"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let data = town.dir.path().join(format!("sealed{number}"));
+        copy(&south.settings.data, &data);
+        let place = flip_value(&data, table, key, column, &mut seed).await;
+        let report = checked(&elsewhere(&south.settings, data)).await;
+        assert!(report.faults.iter().any(|fault| fault.kind == Kind::Note), "{place}: {report:#?}");
+    }
 }

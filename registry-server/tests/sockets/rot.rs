@@ -232,7 +232,7 @@ async fn rot(
 
 /// Flips in all; `BRICK_ROT_FLIPS=500` for the long form.
 fn flips() -> usize {
-    std::env::var("BRICK_ROT_FLIPS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+    std::env::var("BRICK_ROT_FLIPS").ok().and_then(|text| text.parse().ok()).unwrap_or(8)
 }
 
 /// - `subject`: who rots.

@@ -442,7 +442,7 @@ fn settings(dir: &tempfile::TempDir, id: &str, root: &Envelope, log: Key, witnes
     let mut settings =
         Settings::new(dir.path().join(id.as_str()), id.clone(), id, root.payload_digest(), log, witness);
     settings.sync_interval = Duration::from_millis(200);
-    settings.patience.own_heads = Duration::from_millis(500);
+    settings.patience.own_heads = Duration::from_secs(2);
     settings.patience.between_commits = Duration::from_millis(100);
     settings
 }

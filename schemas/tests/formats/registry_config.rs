@@ -27,6 +27,7 @@ const ALL: &[(&str, &str)] = &[
     ("TITLE", "Bricks"),
     ("SYNC_INTERVAL_S", "60"),
     ("READ_CACHE_BYTES", "0"),
+    ("CATCH_UP_ANSWERS", "2"),
     ("KEYS_LOG", "/keys/log"),
     ("KEYS_WITNESS", "/keys/witness"),
     ("PEERS", "https://b.example https://b.example/git, /mnt/stick/commons.git"),

@@ -33,6 +33,8 @@ pub struct Lane {
     pub family: String,
     /// Releases made so far.
     pub made: usize,
+    /// Rest after each.
+    pub rest: Duration,
 }
 
 /// A release that was sent, and the answer.
@@ -103,6 +105,7 @@ impl Lane {
                     let head = Checkpoint::parse(&proof.checkpoint.text).expect("a proof holds a head");
                     place = self.place_at(&head);
                     all.push(Answered { sent, receipt: Some(receipt), why: None });
+                    tokio::time::sleep(self.rest).await;
                 }
                 Err(err) => {
                     let is_trouble = matches!(&err, AskError::Problem { status, .. } if *status >= 429);

@@ -1,7 +1,7 @@
 //! Is everything that was promised there, once, and nothing by halves?
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use brick_client::{Client, IndexAnswer, LogPath};
 use brick_index::layout;
@@ -18,6 +18,8 @@ use crate::git::Git;
 const SENT_AGAIN: usize = 5;
 /// Times that a release is looked at again because the log moved meanwhile.
 const MAX_LOOKS: usize = 50;
+/// It commits once a second.
+const BEFORE_GIT_IS_ASKED_AGAIN: Duration = Duration::from_millis(100);
 /// Bytes of an archive, at most.
 const MAX_ARCHIVE_BYTES: usize = 1 << 20;
 
@@ -82,7 +84,7 @@ impl Scene {
                     log.largest(),
                     self.federation.said()
                 );
-                std::thread::sleep(POLL);
+                std::thread::sleep(5 * POLL);
             };
             while log.size() < size {
                 let leaves = self.federation.block_on(client.entries(&path, log.size(), size));
@@ -221,7 +223,13 @@ impl Scene {
     /// # Panics
     /// When it does not get it.
     pub fn wait_for_git(&self, seat: usize) {
-        self.wait_until(seat, "git has everything", |scene| scene.git_has_all(seat));
+        self.wait_until(seat, "git has everything", |scene| {
+            let has_all = scene.git_has_all(seat);
+            if !has_all {
+                std::thread::sleep(BEFORE_GIT_IS_ASKED_AGAIN);
+            }
+            has_all
+        });
     }
 
     fn git_has_all(&self, seat: usize) -> bool {

@@ -30,7 +30,8 @@ pub struct Scene {
     pub ledger: Ledger,
     /// The publishers, by number.
     pub publishers: Vec<PublisherName>,
-    seats: usize,
+    /// One for each registry: making one costs more than asking.
+    clients: Vec<Client>,
     /// Each registry's data as it was founded.
     founded: tempfile::TempDir,
 }
@@ -64,13 +65,15 @@ impl Scene {
                 officer: officers[publisher].clone(),
                 family: format!("lane{lane}-"),
                 made: 0,
+                rest: Duration::ZERO,
             }
         });
         let lanes = lanes.collect();
         let ledger = Ledger { sent: Vec::new(), logs: Vec::new() };
         let founded = tempfile::Builder::new().prefix("brick-founded-").tempdir().expect("a folder");
         let seats = registries.len();
-        let mut scene = Self { federation, lanes, ledger, publishers, seats, founded };
+        let clients = (0..seats).map(|seat| impatient(&federation.url(seat))).collect();
+        let mut scene = Self { federation, lanes, ledger, publishers, clients, founded };
         for seat in 1..seats {
             scene.wait_until(seat, "it has every log", |scene| {
                 scene.publishers.iter().all(|name| scene.size_at(seat, name).is_some_and(|size| size > 0))
@@ -91,7 +94,7 @@ impl Scene {
 
     /// How many registries there are.
     pub fn seats(&self) -> usize {
-        self.seats
+        self.clients.len()
     }
 
     /// Forgets all that was seen.
@@ -106,7 +109,7 @@ impl Scene {
     /// # Panics
     /// When files cannot be copied.
     pub fn put_back(&mut self) {
-        for seat in 0..self.seats {
+        for seat in 0..self.seats() {
             self.federation.kill(seat);
             let data = self.federation.data(seat);
             std::fs::remove_dir_all(&data).expect("the data is removed");
@@ -117,7 +120,7 @@ impl Scene {
 
     /// Somebody who asks a registry once.
     pub fn client(&self, seat: usize) -> Client {
-        impatient(&self.federation.url(seat))
+        self.clients[seat].clone()
     }
 
     /// Leaves under the head of a publisher's log that a registry shows.
