@@ -359,7 +359,7 @@ fn a_loud_client_does_not_starve_a_quiet_one() {
     const LOUD: usize = 300;
     const ASKED: usize = 120;
     const PATH: &str = "/api/v1/bricks?limit=1";
-    let env = [("CONNECTIONS", "200"), ("REQUESTS", "32")];
+    let env = [("CONNECTIONS", "64"), ("REQUESTS", "8")];
     let env = env.map(|(name, value)| (format!("BRICKYARD_CLIENTS_{name}"), value.to_owned()));
     let visitor = Visitor::start(Visitor::found(), &env);
     let at = visitor.scene.federation.address(0);
@@ -399,7 +399,7 @@ fn a_loud_client_does_not_starve_a_quiet_one() {
     assert_eq!(refused_quiet.load(Ordering::Relaxed), 0, "the quiet one is never refused");
     assert!(refused > 0 && answered > 0, "the loud one has its share, and no more");
     assert!(
-        loaded <= (20.0 * unloaded).max(400.0),
+        loaded <= (20.0 * unloaded).max(1_000.0),
         "p99 {unloaded:.1} ms alone, {loaded:.1} ms beside a loud client"
     );
     visitor.demand_recovery("loud client");

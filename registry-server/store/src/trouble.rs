@@ -95,7 +95,10 @@ impl Trouble {
 /// Whether the process (EMFILE, 24) or the machine (ENFILE, 23) has no file left to open; the numbers are the same on
 /// every Unix.
 pub fn is_out_of_files(err: &io::Error) -> bool {
-    cfg!(unix) && matches!(err.raw_os_error(), Some(23 | 24))
+    let is_meant = |err: &io::Error| matches!(err.raw_os_error(), Some(23 | 24));
+    // What makes temporary files tells the path as well, and the system's words beneath it.
+    let beneath = std::error::Error::source(err).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cfg!(unix) && (is_meant(err) || beneath.is_some_and(is_meant))
 }
 
 /// What is known of the store's writing. The database and the blobs may lie on different disks.
