@@ -152,7 +152,10 @@ fn too_much(work: Work, bound: u64) -> Rejection {
         Work::Upload => "uploads",
         Work::Git => "git processes",
     };
-    Rejection::new(ProblemType::RateLimited, format!("your address has {bound} {what} under way, as many as it may"))
+    Rejection::new(
+        ProblemType::RateLimited,
+        format!("your address has {bound} {what} under way, as many as it may"),
+    )
 }
 
 /// The client that the last proxy saw: what stands before it in the header may come from anybody.

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 
 use crate::clients::{self, Client, Work};
 use crate::metrics::{MethodLabel, RequestLabels, StatusLabel};
+use crate::problem::Rejection;
 use crate::registry::Registry;
 use crate::settings::Patience;
 use crate::slow::{MIN_BODY_RATE, MeteredStream};
@@ -36,6 +38,12 @@ const RESERVED_FILES: u64 = 256;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Header lines of a request, at most.
 const MAX_HEADERS: usize = 100;
+/// Connections that are told why there is no place for them, at a time; further ones are closed.
+const MAX_TURNED_AWAY: usize = 256;
+/// Time for one of them to read that.
+const TURN_AWAY_LIMIT: Duration = Duration::from_millis(500);
+/// Bytes of theirs that are read and dropped meanwhile, at most.
+const MAX_DROPPED_BYTES: usize = 64 * 1024;
 /// Pause after the system could not give a connection: it has run out of something. It doubles with each.
 const AFTER_ACCEPT_FAILURE: Duration = Duration::from_millis(10);
 /// That pause, at most.
@@ -84,7 +92,7 @@ impl Door {
     }
 
     /// Begins a request, or says why its client has to wait.
-    fn begin(&self, request: &mut Request<Incoming>) -> Result<Option<clients::Places>, Response> {
+    fn begin(&self, request: &mut Request<Incoming>) -> Result<Option<clients::Places>, Rejection> {
         let Some(from) = self.from else { return Ok(None) };
         let clients = &self.registry.clients;
         match clients::begin(clients, clients.who(from, request.headers()), request) {
@@ -97,7 +105,7 @@ impl Door {
                 let method = MethodLabel::from(request.method());
                 let labels = RequestLabels { route: "other", method, status: StatusLabel::ClientError };
                 self.registry.metrics.requests.get_or_create(&labels).inc();
-                Err(rejection.into_response())
+                Err(rejection)
             }
         }
     }
@@ -123,7 +131,7 @@ impl hyper::service::Service<Request<Incoming>> for Door {
                     answering.await
                 }))
             }
-            Err(refusal) => Either::Left(ready(Ok(refusal))),
+            Err(rejection) => Either::Left(ready(Ok(rejection.into_response()))),
         }
     }
 }
@@ -139,6 +147,7 @@ pub async fn serve(
 ) -> usize {
     let places = Arc::new(Semaphore::new(bound));
     let mut connections = JoinSet::new();
+    let leaving = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
     let mut pause = AFTER_ACCEPT_FAILURE;
     loop {
         let accepted = tokio::select! {
@@ -163,11 +172,11 @@ pub async fn serve(
                             answering.await;
                         });
                     }
-                    (Err(()), _) => {
-                        let _ = stream.try_write(TOO_MANY);
-                    }
-                    (_, Err(_)) => {
-                        let _ = stream.try_write(SHED);
+                    (own, _) => {
+                        let why = if own.is_err() { TOO_MANY } else { SHED };
+                        if let Ok(place) = leaving.clone().try_acquire_owned() {
+                            connections.spawn(turn_away(stream, why, place));
+                        }
                     }
                 }
             }
@@ -184,6 +193,22 @@ pub async fn serve(
     let cut = connections.len();
     connections.shutdown().await;
     cut
+}
+
+/// Says why there is no place, and reads on for a moment: closing on bytes that nobody read would take the words back.
+async fn turn_away(mut stream: TcpStream, why: &'static [u8], _place: OwnedSemaphorePermit) {
+    let leave = async {
+        stream.write_all(why).await?;
+        stream.shutdown().await?;
+        let mut dropped = [0; 1_024];
+        for _ in 0..MAX_DROPPED_BYTES / dropped.len() {
+            if stream.read(&mut dropped).await? == 0 {
+                break;
+            }
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    let _ = tokio::time::timeout(TURN_AWAY_LIMIT, leave).await;
 }
 
 /// Answers one connection's requests, one after the other.

@@ -134,10 +134,9 @@ impl Rejection {
                 ProblemType::ReadOnly,
                 "the registry's disk failed; it takes entries again once it could look through what it holds",
             ),
-            Trouble::Damaged => Self::new(
-                ProblemType::ReadOnly,
-                "the registry's database is damaged; its operator must look",
-            ),
+            Trouble::Damaged => {
+                Self::new(ProblemType::ReadOnly, "the registry's database is damaged; its operator must look")
+            }
             Trouble::TakenOver => Self::new(
                 ProblemType::ReadOnly,
                 "another process has taken over the registry's store; its operator must look",

@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use brick_schemas::registry_config::{ClientBounds, DEFAULT_READ_CACHE_BYTES, DEFAULT_SYNC_INTERVAL_S, RegistryLimits};
+use brick_schemas::registry_config::{
+    ClientBounds, DEFAULT_READ_CACHE_BYTES, DEFAULT_SYNC_INTERVAL_S, RegistryLimits,
+};
 use brick_schemas::{Digest, PublisherName};
 use ed25519_dalek::SigningKey;
 

@@ -45,9 +45,8 @@ impl Store {
     /// [`ReadError::Fault`] where the file is too damaged to be looked at.
     pub async fn integrity(&self) -> Result<Vec<String>, ReadError> {
         // The bound stands in the statement: pragmas take no parameters.
-        let mut lines = sqlx::query_scalar::<_, String>("PRAGMA integrity_check(100)")
-            .fetch_all(&self.readers())
-            .await?;
+        let mut lines =
+            sqlx::query_scalar::<_, String>("PRAGMA integrity_check(100)").fetch_all(&self.readers()).await?;
         lines.retain(|line| line != "ok");
         let references = sqlx::query_as::<_, (String, String)>(
             "SELECT \"table\", parent FROM pragma_foreign_key_check LIMIT ?",

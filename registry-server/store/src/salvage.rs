@@ -73,8 +73,7 @@ impl Store {
                 "SELECT coalesce(max(entry) + 1, 0) FROM leaf WHERE log = ?",
                 "SELECT coalesce(max(size), 0) FROM checkpoint WHERE log = ?",
             ] {
-                let found =
-                    sqlx::query_scalar::<_, i64>(statement).bind(id).fetch_one(&self.readers()).await;
+                let found = sqlx::query_scalar::<_, i64>(statement).bind(id).fetch_one(&self.readers()).await;
                 size = size.max(found.map_or(0, unsigned));
             }
             logs.push(SalvagedLog { id: LogId(id), origin, vkey, size, served_size: unsigned(served_size) });

@@ -95,7 +95,10 @@ impl Trouble {
 /// Whether the process (EMFILE, 24) or the machine (ENFILE, 23) has no file left to open; the numbers are the same on
 /// every Unix.
 pub fn is_out_of_files(err: &io::Error) -> bool {
-    cfg!(unix) && matches!(err.raw_os_error(), Some(23 | 24))
+    let is_meant = |err: &io::Error| matches!(err.raw_os_error(), Some(23 | 24));
+    // What makes temporary files tells the path as well, and the system's words beneath it.
+    let beneath = std::error::Error::source(err).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cfg!(unix) && (is_meant(err) || beneath.is_some_and(is_meant))
 }
 
 /// What is known of the store's writing. The database and the blobs may lie on different disks.
@@ -273,8 +276,9 @@ impl Store {
         }
         // The pages of a flush that failed may look clean and not be on the disk. The checkpoint writes what the
         // write-ahead log holds into the database, and flushes that: these are other pages, written now.
-        let (is_busy, _, _) =
-            sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut writer).await?;
+        let (is_busy, _, _) = sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut writer)
+            .await?;
         if is_busy != 0 {
             return Err(Fault::Locked(sqlx::Error::PoolTimedOut).into());
         }
@@ -295,9 +299,7 @@ impl Store {
             let (path, tmp) = (self.blob_path(&suspect), self.inner.blobs.tmp());
             let rewrite = move || rewrite(&path, &tmp);
             let rewritten = tokio::task::spawn_blocking(rewrite).await;
-            rewritten
-                .unwrap_or_else(|err| Err(io::Error::other(err)))
-                .map_err(|err| Trouble::of_io(&err))?;
+            rewritten.unwrap_or_else(|err| Err(io::Error::other(err))).map_err(|err| Trouble::of_io(&err))?;
             self.inner.standing.lock().suspects.remove(&suspect);
         }
         Ok(())
@@ -324,8 +326,7 @@ fn probe(dir: &Path) -> io::Result<()> {
 
 /// Whether a folder refuses files because its file system takes no writes.
 pub(crate) fn is_read_only(dir: &Path) -> bool {
-    tempfile::NamedTempFile::new_in(dir)
-        .is_err_and(|err| err.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    tempfile::NamedTempFile::new_in(dir).is_err_and(|err| err.kind() == io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Makes a new file of a file's bytes, and puts it in its place: bytes, name and folder are flushed anew.

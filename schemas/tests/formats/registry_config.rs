@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use brick_schemas::RegistryConfig;
-use brick_schemas::registry_config::{ClientBounds, DEFAULT_SYNC_INTERVAL_S, RegistryConfigError, RegistryLimits};
+use brick_schemas::registry_config::{
+    ClientBounds, DEFAULT_SYNC_INTERVAL_S, RegistryConfigError, RegistryLimits,
+};
 
 use crate::files::path;
 
@@ -36,6 +38,7 @@ const ALL: &[(&str, &str)] = &[
     ("LIMITS_README_BYTES", "5000"),
     ("LIMITS_RELEASE_COUNT", "6"),
     ("LIMITS_BRICK_COUNT", "7"),
+    ("CATCH_UP_ANSWERS", "2"),
     ("CLIENTS_CONNECTIONS", "8"),
     ("CLIENTS_REQUESTS", "9"),
     ("CLIENTS_UPLOADS", "10"),

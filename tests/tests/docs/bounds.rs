@@ -77,8 +77,7 @@ fn bounds_of(folder: &str) -> Vec<Bound> {
     let mut files = Vec::new();
     collect(&top().join(folder), "rs", &mut files);
     files.sort();
-    let is_archive_limit =
-        |file: &str| folder.ends_with("schemas/src") && file.contains("archive/limits");
+    let is_archive_limit = |file: &str| folder.ends_with("schemas/src") && file.contains("archive/limits");
     bounds_in(files, is_archive_limit)
 }
 

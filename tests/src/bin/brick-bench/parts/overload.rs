@@ -125,7 +125,9 @@ fn figures(
         Figure::wall(name("accepted reads: p99"), "ms", "unloaded")
             .must(Bound::AtMost(10.0))
             .measured(vec![Round { ours: loaded, other: Some(unloaded), foreign_cores }]),
-        Figure::wall(name("as before after"), "s", "").must(Bound::AtMost(5.0)).measured(own(normal.as_secs_f64())),
+        Figure::wall(name("as before after"), "s", "")
+            .must(Bound::AtMost(5.0))
+            .measured(own(normal.as_secs_f64())),
         Figure::own(name("memory after it"), "× before", "").measured(own(grown)),
         Figure::wall(name("accepted reads"), "/s", "").measured(a_second(tally.accepted_reads_ms.len())),
         Figure::wall(name("accepted publishes"), "/s", "").measured(a_second(tally.accepted.len())),
@@ -211,7 +213,8 @@ fn time_until_normal(yard: &Yard, load: &Load, unloaded: f64) -> Result<Duration
     let began = Instant::now();
     loop {
         let publish = vec![vec![load.publishes[0].clone()]];
-        let taken = yard.federation.block_on(load::run(load.address, publish, 1)).is_ok_and(|done| done.retries == 0);
+        let taken =
+            yard.federation.block_on(load::run(load.address, publish, 1)).is_ok_and(|done| done.retries == 0);
         if taken && p99_of_reads(yard, load, LOOKS).is_ok_and(|p99| p99 <= 2.0 * unloaded) {
             return Ok(began.elapsed());
         }
