@@ -153,6 +153,13 @@ impl PeerTask {
         }
     }
 
+    /// Notes how a log went. One that waits for what others saw of it was neither taken nor refused: `catching_up` shows it.
+    async fn note_outcome(&self, log: &Origin, outcome: &Result<(), SyncError>) {
+        if !matches!(outcome, Err(SyncError::CatchingUp { .. })) {
+            self.note(Some(log), &state_of(outcome)).await;
+        }
+    }
+
     /// One round: fetch, the commons log, then every publisher's.
     async fn round(&mut self) -> Result<(), SyncError> {
         let follower = self.fetch().await?;
@@ -176,7 +183,7 @@ impl PeerTask {
             // Until there is a commons nothing else can be checked, and nothing says which log was refused.
             return outcome;
         };
-        self.note(Some(&commons), &state_of(&outcome)).await;
+        self.note_outcome(&commons, &outcome).await;
         let size = commons_size(&registry);
         for publisher in publishers {
             let origin = Origin::of_publisher(&publisher);
@@ -185,7 +192,7 @@ impl PeerTask {
             if let Err(err) = &outcome {
                 tracing::warn!(peer = self.peer.name, %origin, why = %said(err), "a log was not taken");
             }
-            self.note(Some(&origin), &state_of(&outcome)).await;
+            self.note_outcome(&origin, &outcome).await;
         }
         self.done = is_settled.then_some((tree, size));
         Ok(())

@@ -120,7 +120,8 @@ impl Envelope {
             return Err(EnvelopeError::TooLong { bytes: bytes.len() });
         }
         // A member that occurs twice, or an unknown one, would not survive being written again, which is compared below.
-        let raw: RawEnvelope = serde_json::from_slice(bytes).map_err(|err| EnvelopeError::Json(err.into()))?;
+        let raw: RawEnvelope =
+            serde_json::from_slice(bytes).map_err(|err| EnvelopeError::Json(err.into()))?;
         if raw.signatures.len() > MAX_SIGNATURES {
             return Err(EnvelopeError::Signatures { rule: "there are more than 16" });
         }

@@ -80,7 +80,7 @@ pub(crate) fn kept_id(key: &PublicKey) -> Digest {
 
 /// [`checked_key`], kept likewise: making a point of the bytes and back costs a third of a verification.
 pub(crate) fn kept_key(key: &PublicKey) -> Result<VerifyingKey, KeyChoice> {
-    with_kept(key, |kept| kept.checked.get_or_insert_with(|| checked_key(key)).clone())
+    with_kept(key, |kept| *kept.checked.get_or_insert_with(|| checked_key(key)))
 }
 
 /// Why a private-key file cannot be used.
