@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use brick_index::layout;
 use brick_index::projection::{Projection, ProjectionError, Stage};
-use brick_schemas::{BrickName, Digest, Origin};
+use brick_schemas::{BrickName, Digest, Origin, PublisherName};
 use brick_store::{ReadError, crash_point};
 use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::note::Note;
@@ -255,29 +255,47 @@ impl Projecting {
         let folder = head.publisher.as_ref().map_or_else(|| layout::COMMONS.to_owned(), layout::log);
         let before = self.projected_size(&folder).await?;
         let mut next = self.written.get(&folder).copied().unwrap_or(0).max(before);
-        let store = &self.registry.store;
-        while next < head.size {
-            if files.leaves >= MAX_LEAVES {
-                self.written.insert(folder, next);
-                return Ok(false);
-            }
-            let leaves = store.leaves(head.id, next..head.size).await?;
-            for leaf in leaves {
+        let is_last = head.size.saturating_sub(next) <= MAX_LEAVES.saturating_sub(files.leaves);
+        // What follows from the log comes first: it is kept only as of the newest heads, and the log goes on moving.
+        let derived = match (&head.publisher, is_last) {
+            (Some(publisher), true) => self.derived(publisher, head, before).await?,
+            _ => Vec::new(),
+        };
+        while next < head.size && (is_last || files.leaves < MAX_LEAVES) {
+            for leaf in self.registry.store.leaves(head.id, next..head.size).await? {
                 files.content.insert(layout::entry(&folder, next), leaf);
                 files.leaves += 1;
                 next += 1;
             }
         }
+        if !is_last {
+            self.written.insert(folder, next);
+            return Ok(false);
+        }
+        // The head last: it says that git has all that is under it.
         self.written.remove(&folder);
+        files.content.extend(derived);
         files.content.insert(layout::checkpoint(&folder), head.newest.clone());
         files.heads.push((folder, head.size));
-        let Some(publisher) = &head.publisher else { return Ok(true) };
+        Ok(true)
+    }
+
+    /// The index files and services that changed after `before`, by path, as of the head.
+    async fn derived(
+        &mut self,
+        publisher: &PublisherName,
+        head: &ShownHead,
+        before: u64,
+    ) -> Result<Vec<(String, Vec<u8>)>, GatherError> {
+        let store = &self.registry.store;
         let changed = store.files_changed(head.id, before, head.size).await?;
         let lines = store.lines_changed(head.id, before, head.size).await?;
+        let services = store.services(head.id, before, head.size).await?;
         let mut added: BTreeMap<BrickName, Vec<u8>> = BTreeMap::new();
         for (brick, row) in lines {
             added.entry(brick).or_default().extend_from_slice(row.line.as_bytes());
         }
+        let mut derived = Vec::new();
         for row in changed {
             let path = layout::index_file(publisher, &row.brick);
             // New releases stand at the end of what git got last; where a line before them changed, the whole file is read.
@@ -289,13 +307,12 @@ impl Projecting {
                 text = bytes;
             }
             self.texts.insert(path.clone(), text.clone());
-            files.content.insert(path, text);
+            derived.push((path, text));
         }
-        let services = store.services(head.id, before, head.size).await?;
         for state in services {
-            files.content.insert(layout::service(publisher, &state.row.service), state.row.json.into_bytes());
+            derived.push((layout::service(publisher, &state.row.service), state.row.json.into_bytes()));
         }
-        Ok(true)
+        Ok(derived)
     }
 
     /// How far git is with a log: the size in the head that it has.

@@ -21,7 +21,7 @@ const COMPARE_EVERY: Duration = Duration::from_secs(1);
 ///
 /// One flipped bit that is signed is a second history for ever (a certificate log died of it in 2022). So the root in
 /// memory is compared with one that grows, apart from it, from the edge under the last signed head and the leaves' bytes;
-/// that edge, every [`COMPARE_EVERY`], with the stored tiles and the stored head; and the signature with the key that the
+/// that edge, every second, with the stored tiles and the stored head; and the signature with the key that the
 /// commons knows. What the step writes is compared with the stored tiles that it continues when it is committed.
 ///
 /// # Errors

@@ -29,6 +29,8 @@ const MAX_ASKED_FOR: usize = 512;
 const MAX_TOLD: usize = 10;
 /// Between two looks at the processes.
 const SAMPLE: Duration = Duration::from_millis(500);
+/// How long a registry may take to be ready.
+const READY_LIMIT: Duration = Duration::from_secs(60);
 /// Between two fetches.
 const FETCH: Duration = Duration::from_secs(2);
 /// Bytes of an archive, at most.
@@ -148,6 +150,7 @@ pub fn soak(time: Duration) -> Soaked {
     let mut scene = Scene::found(&["registry.north.example", "registry.mirror.example"], 1, LANES);
     scene.start(0);
     scene.start(1);
+    wait_until_ready(&scene);
     let client = Client::new(&scene.federation.url(0)).expect("an address");
     let shared = Arc::new(Shared {
         client,
@@ -182,6 +185,17 @@ pub fn soak(time: Duration) -> Soaked {
         failures: shared.failures.load(Ordering::Relaxed),
         told,
         samples,
+    }
+}
+
+/// A registry that has just started signs nothing before others have said how far they saw its logs.
+fn wait_until_ready(scene: &Scene) {
+    let url = format!("{}/readyz", scene.federation.url(0));
+    let deadline = Instant::now() + READY_LIMIT;
+    let ask = || async { reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) };
+    while !scene.federation.block_on(ask()) {
+        assert!(Instant::now() < deadline, "{url} is not ready after {} s", READY_LIMIT.as_secs());
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
