@@ -11,6 +11,7 @@ mod files;
 mod folding;
 mod heads;
 mod mending;
+mod mending_blobs;
 mod repairing;
 mod repository;
 mod sources;

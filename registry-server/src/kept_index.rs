@@ -17,7 +17,7 @@ use quick_cache::unsync::Cache;
 
 use crate::log_tail::LogTail;
 use crate::registry::{Registry, RegistryError};
-use crate::stored_index::{stored_bucket, stored_bucket_nodes, stored_file};
+use crate::stored_index::{load_touched, stored_bucket_nodes};
 
 /// Memory for index files, in bytes, about.
 const FILES_BYTES: u64 = 16 * 1024 * 1024;
@@ -93,22 +93,24 @@ impl KeptIndex {
         bricks: &BTreeSet<BrickName>,
     ) -> Result<Loaded, RegistryError> {
         let mut loaded = Loaded::default();
+        let mut missing = BTreeSet::new();
         for brick in bricks {
-            let file = match self.files.remove(&(tail.log, brick.clone())) {
-                Some((_, file)) => Some(file),
-                None => stored_file(registry, tail, brick).await?,
-            };
-            if let Some(file) = file {
-                loaded.files.insert(brick.clone(), file);
-            }
             let number = bucket_of(brick.as_str());
-            if let std::collections::btree_map::Entry::Vacant(place) = loaded.buckets.entry(number) {
-                place.insert(match self.buckets.remove(&(tail.log, number)) {
-                    Some((_, bucket)) => bucket,
-                    None => stored_bucket(registry, tail.log, number, tail.size()).await?,
-                });
+            if let Some((_, bucket)) = self.buckets.remove(&(tail.log, number)) {
+                loaded.buckets.insert(number, bucket);
+            }
+            match self.files.remove(&(tail.log, brick.clone())) {
+                Some((_, file)) if loaded.buckets.contains_key(&number) => {
+                    loaded.files.insert(brick.clone(), file);
+                }
+                _ => {
+                    missing.insert(brick.clone());
+                }
             }
         }
+        let stored = load_touched(registry, tail, &missing).await?;
+        loaded.files.extend(stored.files);
+        loaded.buckets.extend(stored.buckets);
         Ok(loaded)
     }
 

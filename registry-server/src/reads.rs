@@ -26,9 +26,12 @@ const BYTES: &str = "application/octet-stream";
 const JSON_LINES: &str = "application/jsonl";
 const ARCHIVE: &str = "application/gzip";
 /// Times that an answer is put together while its log keeps moving, at most.
-const MAX_TRIES: u32 = 6;
-/// Wait before the second try, four times as long before each one after: the new head is shown a moment after it is stored.
+const MAX_TRIES: u32 = 32;
+/// Wait before the second try, doubled before each one after up to [`MAX_PAUSE`]: the new head is shown a moment after it is
+/// stored, and a log that is published to without pause moves every few milliseconds.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
+/// That wait at most.
+const MAX_PAUSE: Duration = Duration::from_millis(16);
 
 /// The registry, as handlers share it.
 pub type Shared = State<Arc<Registry>>;
@@ -41,11 +44,13 @@ pub async fn as_shown<T, F>(read: impl Fn() -> F) -> Result<T, Rejection>
 where
     F: Future<Output = Result<T, Rejection>>,
 {
-    for tried in 0..MAX_TRIES - 1 {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..MAX_TRIES {
         match read().await {
-            Err(rejection) if rejection.is_moved => tokio::time::sleep(FIRST_PAUSE * 4_u32.pow(tried)).await,
+            Err(rejection) if rejection.is_moved => tokio::time::sleep(pause).await,
             answer => return answer,
         }
+        pause = MAX_PAUSE.min(pause * 2);
     }
     read().await
 }

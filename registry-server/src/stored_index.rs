@@ -58,10 +58,7 @@ pub async fn load_touched(
 }
 
 /// A brick's index file as of the newest leaf, if there is such a brick.
-///
-/// # Errors
-/// [`RegistryError::Store`], or [`RegistryError::Damaged`] where it cannot be read back.
-pub async fn stored_file(
+async fn stored_file(
     registry: &Registry,
     tail: &LogTail,
     brick: &BrickName,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use brick_schemas::{Digest, Origin, PublisherName};
+use brick_schemas::{Origin, PublisherName};
 use brick_store::{
     CosignatureRow, Log, LogId, RESTORED, SalvagedLog, Store, StoreOptions, WitnessState, is_whole,
     replace_database,
@@ -22,9 +22,9 @@ use brick_trust::{Commons, Pin};
 use serde::Serialize;
 
 use super::mending::{Gathered, Own, Wanted, gather, log_line};
+use super::mending_blobs::mend_blobs;
 use super::sources::{Named, Source, sources};
 use super::{CheckError, Checking, Kind, MAX_NAMED, Report, SCRATCH, Tell, check, remove_scratch};
-use crate::blobs::{Fetched, fetch_from};
 use crate::heads::has_quorum;
 use crate::problem::chain;
 use crate::rebuilding::rebuild_git;
@@ -71,13 +71,13 @@ impl Repairs {
         value
     }
 
-    fn done(&mut self, kind: Kind, what: impl Into<String>) {
+    pub(super) fn done(&mut self, kind: Kind, what: impl Into<String>) {
         if self.repaired.len() < MAX_NAMED {
             self.repaired.push(Mended { kind, what: what.into() });
         }
     }
 
-    fn lost(&mut self, kind: Kind, what: impl Into<String>) {
+    pub(super) fn lost(&mut self, kind: Kind, what: impl Into<String>) {
         if self.not_repaired.len() < MAX_NAMED {
             self.not_repaired.push(Mended { kind, what: what.into() });
         }
@@ -101,25 +101,16 @@ pub async fn repair(settings: &Settings, tell: Arc<Tell>) -> Result<Repairs, Che
     if repairs.before.is_clean() && !is_missing {
         return Ok(repairs);
     }
-    let mut peers = Vec::new();
-    if is_database_damaged {
-        match mend_database(settings, &data, &[], &tell, &mut repairs).await? {
-            Some(known) => peers = known,
-            None => repairs.lost(Kind::Database, "the database is as it was"),
-        }
-    }
     // What else there is hangs on the database: without a sound one nobody knows which files to expect.
-    let is_sound = !is_database_damaged || !peers.is_empty() || repairs.not_repaired.is_empty();
+    let is_sound = !is_database_damaged || mend_database(settings, &data, &[], &tell, &mut repairs).await?;
+    if !is_sound {
+        repairs.lost(Kind::Database, "the database is as it was");
+    }
     if is_sound && (is_blob_damaged || is_missing) {
         mend_blobs(settings, &tell, &mut repairs).await?;
     }
     if is_sound && is_git_damaged {
-        tell("the git repository");
-        let _ = std::fs::remove_dir_all(data.join("commons.git"));
-        match rebuild_git(settings).await {
-            Ok(made) => repairs.done(Kind::Git, format!("made again from {} leaves", made.leaves)),
-            Err(err) => repairs.lost(Kind::Git, chain(&err)),
-        }
+        mend_git(settings, &data, &tell, &mut repairs).await;
     }
     let after = told(settings, &tell).await?;
     for fault in &after.faults {
@@ -147,14 +138,9 @@ pub async fn restore_from(
         return Err(CheckError::scratch(std::io::Error::new(std::io::ErrorKind::AlreadyExists, what)));
     }
     let mut repairs = Repairs::default();
-    if mend_database(settings, &data, clones, &tell, &mut repairs).await?.is_some() {
+    if mend_database(settings, &data, clones, &tell, &mut repairs).await? {
         mend_blobs(settings, &tell, &mut repairs).await?;
-        tell("the git repository");
-        let _ = std::fs::remove_dir_all(data.join("commons.git"));
-        match rebuild_git(settings).await {
-            Ok(made) => repairs.done(Kind::Git, format!("made again from {} leaves", made.leaves)),
-            Err(err) => repairs.lost(Kind::Git, chain(&err)),
-        }
+        mend_git(settings, &data, &tell, &mut repairs).await;
         repairs.after = Some(told(settings, &tell).await?);
     }
     Ok(repairs)
@@ -165,16 +151,24 @@ async fn told(settings: &Settings, tell: &Arc<Tell>) -> Result<Report, CheckErro
     check(settings, Box::new(move |line: &str| tell(line))).await
 }
 
-/// The database made anew in the place of the old one.
-///
-/// Returns the peers that the records name, or `None` where it was not replaced; why stands in `repairs`.
+/// Git made again from the logs.
+async fn mend_git(settings: &Settings, data: &Path, tell: &Arc<Tell>, repairs: &mut Repairs) {
+    tell("the git repository");
+    let _ = std::fs::remove_dir_all(data.join("commons.git"));
+    match rebuild_git(settings).await {
+        Ok(made) => repairs.done(Kind::Git, format!("made again from {} leaves", made.leaves)),
+        Err(err) => repairs.lost(Kind::Git, chain(&err)),
+    }
+}
+
+/// The database made anew in the place of the old one. Returns whether it was; why not stands in `repairs`.
 async fn mend_database(
     settings: &Settings,
     data: &Path,
     clones: &[PathBuf],
     tell: &Arc<Tell>,
     repairs: &mut Repairs,
-) -> Result<Option<Vec<Peer>>, CheckError> {
+) -> Result<bool, CheckError> {
     std::fs::create_dir_all(data).map_err(CheckError::scratch)?;
     let is_there = data.join("registry.sqlite3").exists();
     let old = match is_there {
@@ -202,7 +196,6 @@ async fn mend_database(
     let mut mending =
         Mending { checking, old: old.clone(), logs: Vec::new(), sources: Arc::default(), made: Vec::new() };
     let outcome = mending.all(data, clones, repairs).await;
-    let peers = scratch.peers();
     scratch.store.clone().close().await;
     // The lock stays until the new database is in its place: a clone of the store holds it.
     let _lock = old.clone();
@@ -211,7 +204,7 @@ async fn mend_database(
     }
     outcome?;
     if !repairs.not_repaired.is_empty() {
-        return Ok(None);
+        return Ok(false);
     }
     if !is_whole(folder.path()).await.map_err(CheckError::scratch)? {
         return Err(CheckError::scratch(std::io::Error::other("the database made anew is not whole")));
@@ -222,7 +215,7 @@ async fn mend_database(
         Some(kept) => repairs.done(Kind::Database, format!("made anew; the old one is {}", kept.display())),
         None => repairs.done(Kind::Database, "made anew"),
     }
-    Ok(Some(peers))
+    Ok(true)
 }
 
 /// A database that is made anew.
@@ -581,53 +574,4 @@ fn peers_of(settings: &Settings, commons: Option<&Commons>) -> Vec<Peer> {
         .filter(|record| record.id != settings.id)
         .filter_map(|record| Some(Peer::at(record.id.as_str(), record.urls.first()?)))
         .collect()
-}
-
-/// Fetches blobs that are damaged or missing from whoever has them, each held against its name.
-async fn mend_blobs(settings: &Settings, tell: &Arc<Tell>, repairs: &mut Repairs) -> Result<(), CheckError> {
-    let (registry, _queue) = Registry::open(settings.clone()).await.map_err(CheckError::scratch)?;
-    for shard in 0..=u8::MAX {
-        let files = registry.store.blob_files(shard).map_err(CheckError::scratch)?;
-        for file in files {
-            let found = brick_store::digest_of_file(&file.path).ok().map(|(digest, _)| digest);
-            match file.digest {
-                Some(digest) if found == Some(digest) => {}
-                // What lies under no digest's name was put there by nobody who may.
-                _ => match registry.store.set_aside(&file.path) {
-                    Ok(kept) => repairs
-                        .done(Kind::Blob, format!("{} set aside as {}", file.path.display(), kept.display())),
-                    Err(err) => repairs.lost(Kind::Blob, format!("{}: {err}", file.path.display())),
-                },
-            }
-        }
-    }
-    let peers = registry.peers();
-    let mut after: Option<Digest> = None;
-    loop {
-        let named = registry.store.named_blobs(after.as_ref(), brick_store::MAX_NAMED_PER_READ).await;
-        let named = named.map_err(CheckError::scratch)?;
-        let Some(last) = named.last() else { break };
-        after = Some(last.sha256);
-        for blob in named {
-            if registry.store.blob_path(&blob.sha256).is_file() {
-                continue;
-            }
-            tell(&format!("blob {}", blob.sha256));
-            let wanted = brick_schemas::Blob { sha256: blob.sha256, bytes: blob.bytes };
-            let mut is_here = false;
-            for peer in &peers {
-                if let Fetched::Here = fetch_from(&registry, peer, &wanted, None).await {
-                    repairs.done(Kind::Blob, format!("{} from {}", blob.sha256, peer.name));
-                    is_here = true;
-                    break;
-                }
-            }
-            let was_damaged = repairs.before.faults.iter().any(|f| f.place == blob.sha256.to_string());
-            if !is_here && was_damaged {
-                repairs.lost(Kind::Blob, format!("{}: no peer has it as its name says", blob.sha256));
-            }
-        }
-    }
-    registry.store.clone().close().await;
-    Ok(())
 }

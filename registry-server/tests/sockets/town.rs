@@ -119,6 +119,19 @@ impl Seat {
         http::get(self.at(), path).await
     }
 
+    /// As [`publish`](Self::publish), again while it is answered 503: a registry that has just started takes nothing before
+    /// it knows how far others saw its logs.
+    pub async fn publish_once_ready(&self, entry: &[u8], blobs: &[&[u8]]) -> Answer {
+        let deadline = tokio::time::Instant::now() + http::LIMIT;
+        loop {
+            let answer = self.publish(entry, blobs).await;
+            if answer.status != 503 || tokio::time::Instant::now() > deadline {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Publishes by hand: an entry and blobs, each under its digest.
     pub async fn publish(&self, entry: &[u8], blobs: &[&[u8]]) -> Answer {
         let names: Vec<String> = blobs.iter().map(|blob| Digest::of(blob).to_string()).collect();
@@ -186,7 +199,11 @@ impl Town {
             ..town.body_record(0)
         })
         .await;
-        until("the body's log is open", || town.north.registry().head(&town.body).is_some()).await;
+        let registry = town.north.registry().clone();
+        until("the body's log is open", || {
+            registry.head(&town.body).is_some() && registry.is_caught_up(&town.body)
+        })
+        .await;
         town
     }
 
@@ -301,7 +318,7 @@ impl Town {
 
     async fn admit(&self, predicate: Predicate, subject: (String, Digest)) {
         let entry = signed(predicate, subject, Key::Registrar);
-        let answer = self.north.publish(&entry, &[]).await;
+        let answer = self.north.publish_once_ready(&entry, &[]).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
@@ -314,7 +331,7 @@ impl Town {
     pub async fn release_with(&self, brick: &str, version: &str, more: &str) -> (Draft, EntryReceipt) {
         let place = self.north.place(&self.body);
         let draft = Draft::new(&place, &format!("{BODY}/{brick}"), version, more);
-        let answer = self.north.publish(&draft.signed(Key::Officer), &[&draft.archive]).await;
+        let answer = self.north.publish_once_ready(&draft.signed(Key::Officer), &[&draft.archive]).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         (draft, serde_json::from_slice(&answer.body).unwrap())
     }
@@ -341,7 +358,7 @@ impl Town {
     /// Logs another status of a release.
     pub async fn set_status(&self, brick: &str, version: &str, status: ReleaseStatus) {
         let status = self.status(brick, version, status);
-        let answer = self.north.publish(&signed_status(status, Key::Officer), &[]).await;
+        let answer = self.north.publish_once_ready(&signed_status(status, Key::Officer), &[]).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 

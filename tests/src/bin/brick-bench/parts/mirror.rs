@@ -1,4 +1,4 @@
-//! How long does a new registry need to mirror a large one, every byte verified, beside a clone that git checks?
+//! How long does a new registry need to mirror a large one, every entry verified, beside a clone that git checks?
 
 use std::time::{Duration, Instant};
 
