@@ -199,7 +199,7 @@ impl Town {
             ..town.body_record(0)
         })
         .await;
-        let registry = town.north.registry().clone();
+        let registry = town.north.registry();
         until("the body's log is open", || {
             registry.head(&town.body).is_some() && registry.is_caught_up(&town.body)
         })
