@@ -153,6 +153,17 @@ impl Registry {
         Ok(())
     }
 
+    /// The newest signed head of at most `size` leaves, with all cosignatures that are stored for it.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub(crate) async fn signed_note(&self, log: LogId, size: u64) -> Result<Option<Vec<u8>>, RegistryError> {
+        match self.store.checkpoint_at_most(log, size).await.map_err(RegistryError::store)? {
+            Some(checkpoint) => self.note_at(log, checkpoint.size).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The signed head of `size` leaves with all cosignatures that are stored for it.
     async fn note_at(&self, log: brick_store::LogId, size: u64) -> Result<Vec<u8>, RegistryError> {
         let checkpoint = self.store.checkpoint(log, size).await.map_err(RegistryError::store)?;

@@ -29,6 +29,7 @@ pub mod gap;
 pub mod git_http;
 pub mod git_process;
 pub mod heads;
+pub mod heads_list;
 pub mod health;
 pub mod kept_answers;
 pub mod kept_index;
