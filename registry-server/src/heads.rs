@@ -56,7 +56,7 @@ impl ShownHead {
 enum Candidates {
     /// Any: the registry starts, or the records have changed.
     All,
-    /// The one of this size: it was just cosigned.
+    /// The one of this size: it was just cosigned, or stored.
     One(u64),
 }
 
@@ -101,6 +101,14 @@ impl Registry {
             },
         );
         Ok(())
+    }
+
+    /// Notes that a mirrored log has a head of `size`, on the way to one that is known; it needs no look at any before it.
+    ///
+    /// # Errors
+    /// As [`refresh_head`](Self::refresh_head).
+    pub(crate) async fn show_mirrored(&self, origin: &Origin, size: u64) -> Result<(), RegistryError> {
+        self.refresh(origin, Candidates::One(size)).await
     }
 
     async fn refresh(&self, origin: &Origin, candidates: Candidates) -> Result<(), RegistryError> {

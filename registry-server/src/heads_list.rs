@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::heads::ShownHead;
 use crate::plain::{none_match, not_modified, plain, set};
 use crate::problem::Rejection;
-use crate::reads::{TEXT, Shared, commons_head, publisher_head};
+use crate::reads::{Shared, TEXT, commons_head, publisher_head};
 use crate::registry::Registry;
 use crate::sync::commons_origin;
 

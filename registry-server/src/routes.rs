@@ -9,8 +9,8 @@ use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::MethodRouter;
 use brick_schemas::api::{
-    CatalogueStatus, EntryReceipt, Health, HeadsList, ProblemType, PublishersPage, RegistrySummary, SearchResults,
-    ServicesPage, SyncStatus, WellKnown,
+    CatalogueStatus, EntryReceipt, HeadsList, Health, ProblemType, PublishersPage, RegistrySummary,
+    SearchResults, ServicesPage, SyncStatus, WellKnown,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tower_http::compression::CompressionLayer;

@@ -137,8 +137,9 @@ impl Client {
         let path = "api/v1/heads";
         match self.get(self.url(path), MAX_BODY_BYTES, etag).await? {
             Got::Found { bytes, etag } => {
-                let list: HeadsList = brick_schemas::json::from_slice(&bytes)
-                    .map_err(|err| self.not_a_registry(path, brick_schemas::text::escape(&err.to_string())))?;
+                let list: HeadsList = brick_schemas::json::from_slice(&bytes).map_err(|err| {
+                    self.not_a_registry(path, brick_schemas::text::escape(&err.to_string()))
+                })?;
                 if list.heads.len() > MAX_LOGS {
                     let what = format!("it lists {} logs, more than {MAX_LOGS}", list.heads.len());
                     return Err(self.not_a_registry(path, what));
