@@ -78,7 +78,7 @@ pub struct Patience {
     pub stop: Duration,
     /// For all peers to say, at start, how far they have seen the logs that are hosted here.
     pub own_heads: Duration,
-    /// For one `git fetch`.
+    /// For a peer to say what is new: its list of heads, or one `git fetch`.
     pub fetch: Duration,
     /// Between two commits to the git repository.
     pub between_commits: Duration,

@@ -50,6 +50,14 @@ pub enum SyncError {
     /// There can be no client for it.
     #[error(transparent)]
     Address(#[from] NewClientError),
+    /// It took too long to say what is new.
+    #[error("{url} did not say within {} s how far its logs go", limit.as_secs())]
+    Late {
+        /// The address.
+        url: String,
+        /// The bound.
+        limit: Duration,
+    },
     /// It stopped answering.
     #[error("{peer} does not answer any more")]
     Silent {
@@ -205,7 +213,9 @@ impl PeerTask {
     async fn listed(&mut self) -> Result<Option<Client>, SyncError> {
         let Some(url) = &self.peer.url else { return Ok(None) };
         let client = self.registry.peer_client(url)?;
-        match client.heads(self.heads.etag()).await {
+        let limit = self.registry.settings.patience.fetch;
+        let asked = tokio::time::timeout(limit, client.heads(self.heads.etag())).await;
+        match asked.map_err(|_| SyncError::Late { url: url.clone(), limit })? {
             Ok(Some(heads)) => self.heads.listed(heads),
             // What it said last still holds.
             Ok(None) => {}
