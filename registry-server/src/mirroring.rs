@@ -28,7 +28,7 @@ use crate::log_tail::LogTail;
 use crate::registry::{CommonsState, Registry, RegistryError};
 use crate::sequencer::{Received, Submission};
 use crate::settings::Peer;
-use crate::source::Source;
+use crate::source::{BYTES_AT_A_TIME, Source};
 use crate::sync::SyncError;
 
 /// Times that a log is looked at again because another peer's task moved it meanwhile.
@@ -106,7 +106,7 @@ impl Mirroring {
         let pin = Pin { root_sha256: registry.settings.root_sha256 };
         let mut leaves: Vec<Vec<u8>> = Vec::new();
         while from + (leaves.len() as u64) < size && leaves.len() < MAX_COMMONS_LEAVES {
-            let more = source.leaves(&path, from + leaves.len() as u64, size, size).await?;
+            let more = source.leaves(&path, from + leaves.len() as u64, size, size, BYTES_AT_A_TIME).await?;
             for leaf in &more {
                 state.apply(&pin, leaf)?;
             }

@@ -20,8 +20,8 @@ use crate::sync::SyncError;
 const LEAVES_AT_A_TIME: u64 = 1_024;
 /// Bundles that are asked for at a time; each can be 16 MiB.
 const BUNDLES: usize = 4;
-/// Bytes of leaves after which no more of those that were asked for at once are waited for.
-const BYTES_AT_A_TIME: usize = 16 * 1024 * 1024;
+/// Bytes of leaves after which whoever goes through them one by one waits for no more at once.
+pub(crate) const BYTES_AT_A_TIME: usize = 4 * 1024 * 1024;
 /// Bytes of git's last words that are read.
 const MAX_WORDS: u64 = 4_096;
 
@@ -82,6 +82,7 @@ impl Source {
     /// The first leaves of `from..to`: all of them, or fewer where they are many or long, but not none.
     ///
     /// - `size`: that of a head of the peer's, not below `to`.
+    /// - `enough`: bytes after which no more are waited for.
     ///
     /// # Errors
     /// [`SyncError`], also where the first is missing.
@@ -91,9 +92,10 @@ impl Source {
         from: u64,
         to: u64,
         size: u64,
+        enough: usize,
     ) -> Result<Vec<Vec<u8>>, SyncError> {
         match self {
-            Self::Http(client) => bundled_leaves(client, log, from, to, size).await,
+            Self::Http(client) => bundled_leaves(client, log, (from, to, size), enough).await,
             Self::Git(follower) => {
                 let folder = log.to_string();
                 let to = to.min(from.saturating_add(LEAVES_AT_A_TIME));
@@ -129,9 +131,8 @@ impl Source {
 async fn bundled_leaves(
     client: &Client,
     log: &LogPath,
-    from: u64,
-    to: u64,
-    size: u64,
+    (from, to, size): (u64, u64, u64),
+    enough: usize,
 ) -> Result<Vec<Vec<u8>>, SyncError> {
     let width = u64::from(TILE_WIDTH);
     let ids = (from / width..to.div_ceil(width))
@@ -146,7 +147,7 @@ async fn bundled_leaves(
             bytes += leaf.len();
             leaves.push(leaf);
         }
-        if bytes >= BYTES_AT_A_TIME {
+        if bytes >= enough {
             break;
         }
     }

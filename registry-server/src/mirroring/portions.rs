@@ -68,7 +68,8 @@ impl Way {
             if bytes > MAX_BYTES {
                 return Err(self.too_long(from).into());
             }
-            let more = self.source.leaves(&self.path, next, to, self.end()).await?;
+            let more =
+                self.source.leaves(&self.path, next, to, self.end(), enough.saturating_sub(bytes)).await?;
             bytes += more.iter().map(Vec::len).sum::<usize>();
             leaves.extend(more);
         }

@@ -18,7 +18,7 @@ use crate::closed::Closed;
 use crate::log_tail::LogTail;
 use crate::nodes::Nodes;
 use crate::registry::{Registry, RegistryError};
-use crate::source::Source;
+use crate::source::{BYTES_AT_A_TIME, Source};
 use crate::sync::SyncError;
 
 /// Leaves of a peer's that are walked from the first to tell who is wrong, at most.
@@ -173,7 +173,7 @@ async fn roots_of(source: &Source, path: &LogPath, sizes: &[u64]) -> Result<Opti
     let mut roots = Vec::new();
     for size in sizes {
         while frontier.size() < *size {
-            for leaf in source.leaves(path, frontier.size(), *size, last).await? {
+            for leaf in source.leaves(path, frontier.size(), *size, last, BYTES_AT_A_TIME).await? {
                 frontier.push(leaf_hash(&leaf));
             }
         }
