@@ -37,8 +37,10 @@ pub struct LogTail {
     pub(crate) compared: Instant,
     /// Hashes of the partial tile at each tile level.
     edge: Vec<Vec<Hash>>,
-    /// Tiles that grew since [`LogTail::take_tiles`].
-    grown: BTreeMap<(u8, u64), Vec<Hash>>,
+    /// The partial tiles that grew since [`LogTail::take_tiles`], by level: their indices.
+    grown: BTreeMap<u8, u64>,
+    /// The tiles that became full since then.
+    filled: BTreeMap<(u8, u64), Vec<Hash>>,
 }
 
 impl LogTail {
@@ -109,6 +111,7 @@ impl LogTail {
             frontier,
             edge,
             grown: BTreeMap::new(),
+            filled: BTreeMap::new(),
         })
     }
 
@@ -160,15 +163,21 @@ impl LogTail {
             self.edge.resize(level + 1, Vec::new());
         }
         self.edge[level].push(hash);
-        self.grown.insert((place.level, place.index), self.edge[level].clone());
         if self.edge[level].len() == usize::from(TILE_WIDTH) {
-            self.edge[level].clear();
+            self.grown.remove(&place.level);
+            self.filled.insert((place.level, place.index), std::mem::take(&mut self.edge[level]));
+        } else {
+            self.grown.insert(place.level, place.index);
         }
     }
 
     /// The tiles that grew, whole, for the store.
     pub fn take_tiles(&mut self) -> Vec<TileRow> {
-        std::mem::take(&mut self.grown)
+        let mut tiles = std::mem::take(&mut self.filled);
+        for (level, index) in std::mem::take(&mut self.grown) {
+            tiles.insert((level, index), self.edge[usize::from(level)].clone());
+        }
+        tiles
             .into_iter()
             .map(|((level, index), hashes)| TileRow {
                 level,
