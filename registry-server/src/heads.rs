@@ -56,7 +56,7 @@ impl ShownHead {
 enum Candidates {
     /// Any: the registry starts, or the records have changed.
     All,
-    /// The one of this size: it was just cosigned.
+    /// The one of this size: it was just cosigned, or stored.
     One(u64),
 }
 
@@ -101,6 +101,14 @@ impl Registry {
             },
         );
         Ok(())
+    }
+
+    /// Notes that a mirrored log has a head of `size`, on the way to one that is known; it needs no look at any before it.
+    ///
+    /// # Errors
+    /// As [`refresh_head`](Self::refresh_head).
+    pub(crate) async fn show_mirrored(&self, origin: &Origin, size: u64) -> Result<(), RegistryError> {
+        self.refresh(origin, Candidates::One(size)).await
     }
 
     async fn refresh(&self, origin: &Origin, candidates: Candidates) -> Result<(), RegistryError> {
@@ -151,6 +159,17 @@ impl Registry {
             },
         );
         Ok(())
+    }
+
+    /// The newest signed head of at most `size` leaves, with all cosignatures that are stored for it.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub(crate) async fn signed_note(&self, log: LogId, size: u64) -> Result<Option<Vec<u8>>, RegistryError> {
+        match self.store.checkpoint_at_most(log, size).await.map_err(RegistryError::store)? {
+            Some(checkpoint) => self.note_at(log, checkpoint.size).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The signed head of `size` leaves with all cosignatures that are stored for it.

@@ -2,7 +2,8 @@
 //!
 //! From the outside in: [`listening`] and [`front`] take requests, [`routes`] says which there are. [`receive`],
 //! [`admission`], [`sequencer`] and [`signing`] are the way of an entry into a log; [`reads`], [`lists`] and [`git_http`]
-//! the way out, [`kept_answers`] the short one. [`sync`] and [`mirroring`] follow the peers, [`witness`] and [`asking`] exchange cosignatures, neither
+//! the way out, [`kept_answers`] the short one. [`sync`] and [`mirroring`] follow the peers, from
+//! what [`heads_list`] and [`reads`] give out there, or from git; [`witness`] and [`asking`] exchange cosignatures, neither
 //! they nor the sequencer before [`gap`] says that a log is caught up;
 //! [`recovering`] brings it back when the disk failed, [`clients`] keeps one client from starving the others;
 //! [`projecting`] writes the git repository, [`rebuilding`] makes it again, [`check`] holds all of it
@@ -29,6 +30,7 @@ pub mod gap;
 pub mod git_http;
 pub mod git_process;
 pub mod heads;
+pub mod heads_list;
 pub mod health;
 pub mod kept_answers;
 pub mod kept_index;
@@ -41,6 +43,7 @@ pub mod nodes;
 pub mod openapi;
 pub mod own_heads;
 pub mod peer_clients;
+pub mod peer_heads;
 pub mod plain;
 pub mod problem;
 pub mod projecting;
@@ -57,6 +60,7 @@ pub mod server;
 pub mod settings;
 pub mod signing;
 pub mod slow;
+pub mod source;
 pub mod stored_index;
 pub mod sweep;
 pub mod sync;
@@ -66,4 +70,4 @@ pub mod witness;
 
 pub use registry::{Registry, RegistryError};
 pub use server::{Server, start};
-pub use settings::{Patience, Peer, Settings};
+pub use settings::{Patience, Peer, Portions, Settings};

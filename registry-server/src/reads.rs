@@ -21,7 +21,7 @@ use crate::problem::Rejection;
 use crate::proofs::{index_proof, leaf_proof, snapshot_proof};
 use crate::registry::Registry;
 
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";
 const JSON_LINES: &str = "application/jsonl";
 const ARCHIVE: &str = "application/gzip";
@@ -55,7 +55,7 @@ where
     read().await
 }
 
-fn publisher_head(registry: &Registry, publisher: &str) -> Result<Arc<ShownHead>, Rejection> {
+pub(crate) fn publisher_head(registry: &Registry, publisher: &str) -> Result<Arc<ShownHead>, Rejection> {
     let publisher = PublisherName::parse(publisher).map_err(|_| Rejection::not_found("such publisher"))?;
     registry.head(&Origin::of_publisher(&publisher)).ok_or_else(|| {
         let what = format!("this registry does not hold the log of {publisher}");
@@ -63,7 +63,7 @@ fn publisher_head(registry: &Registry, publisher: &str) -> Result<Arc<ShownHead>
     })
 }
 
-fn commons_head(registry: &Registry) -> Result<Arc<ShownHead>, Rejection> {
+pub(crate) fn commons_head(registry: &Registry) -> Result<Arc<ShownHead>, Rejection> {
     let origin = registry.commons().commons.as_ref().map(brick_trust::Commons::origin);
     origin.and_then(|origin| registry.head(&origin)).ok_or_else(|| {
         Rejection::new(ProblemType::UnknownLog, "this registry does not hold the commons log yet")

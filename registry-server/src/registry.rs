@@ -21,6 +21,7 @@ use crate::closed::ClosedLogs;
 use crate::counts::KeptCounts;
 use crate::gap::Gaps;
 use crate::heads::ShownHead;
+use crate::heads_list::KeptHeads;
 use crate::kept_answers::KeptAnswers;
 use crate::metrics::Metrics;
 use crate::nodes::KeptRoots;
@@ -69,6 +70,7 @@ pub struct Registry {
     pub(crate) gaps: Gaps,
     pub(crate) peer_clients: PeerClients,
     pub(crate) kept_counts: KeptCounts,
+    pub(crate) kept_heads: KeptHeads,
     /// Answers that lie ready.
     pub kept_answers: KeptAnswers,
     pub(crate) kept_texts: KeptTexts,
@@ -197,6 +199,7 @@ impl Registry {
             gaps: Gaps::default(),
             peer_clients: PeerClients::default(),
             kept_counts: KeptCounts::default(),
+            kept_heads: KeptHeads::default(),
             kept_answers,
             kept_texts: KeptTexts::default(),
             kept_verdicts: KeptVerdicts::default(),
@@ -271,6 +274,7 @@ impl Registry {
         }
         heads.insert(origin.clone(), Arc::new(head));
         drop(heads);
+        self.kept_heads.note_move();
         if let Some(before) = before {
             before.superseded.note();
         }

@@ -9,14 +9,14 @@ use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::MethodRouter;
 use brick_schemas::api::{
-    CatalogueStatus, EntryReceipt, Health, ProblemType, PublishersPage, RegistrySummary, SearchResults,
-    ServicesPage, SyncStatus, WellKnown,
+    CatalogueStatus, EntryReceipt, HeadsList, Health, ProblemType, PublishersPage, RegistrySummary,
+    SearchResults, ServicesPage, SyncStatus, WellKnown,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tower_http::compression::CompressionLayer;
 
 use crate::registry::Registry;
-use crate::{api, front, git_http, health, lists, metrics, openapi, plain, reads, sync_status};
+use crate::{api, front, git_http, heads_list, health, lists, metrics, openapi, plain, reads, sync_status};
 
 /// Bytes of a request to publish beside its archive: the entry, other blobs, and the multipart form around them.
 const BESIDE_ARCHIVE_BYTES: u64 = 4 * 1024 * 1024;
@@ -139,6 +139,18 @@ pub const PARAMETERS: &[Parameter] = &[
         about: "`next` of the page before",
         pattern: "^[a-z0-9./-]{0,512}$",
         example: "northshire.example/case-handling",
+    },
+    Parameter {
+        name: "path",
+        about: "Where a log is served: `commons` or `logs/<publisher>`",
+        pattern: "^(commons|logs/[a-z0-9.-]{1,100})$",
+        example: "commons",
+    },
+    Parameter {
+        name: "at_most",
+        about: "Leaves under the head, at most; any number where absent",
+        pattern: "^[0-9]{1,20}$",
+        example: "8192",
     },
     Parameter {
         name: "service",
@@ -286,6 +298,21 @@ pub fn table() -> Vec<Route> {
             Content::json::<SyncStatus>(),
             sync_status::sync,
         ),
+        Route::at("/api/v1/heads").get(
+            "heads",
+            "How far every log here goes, for those who follow; answered by ETag",
+            Content::json::<HeadsList>(),
+            heads_list::heads,
+        ),
+        Route::at("/api/v1/checkpoint")
+            .get(
+                "newestCheckpoint",
+                "The newest head of a log, or the newest of at most so many leaves, with a quorum or without",
+                NOTE,
+                heads_list::checkpoint,
+            )
+            .query(&["path", "at_most"])
+            .problems(&[P::Malformed, P::UnknownLog, P::NotFound]),
         Route::at("/api/v1/evidence").get(
             "evidence",
             "Heads of one log that cannot be connected",

@@ -44,6 +44,23 @@ pub struct Settings {
     pub catch_up_answers: Option<u64>,
     /// How long it waits for others.
     pub patience: Patience,
+    /// How much of another registry's log it takes at a time.
+    pub portions: Portions,
+}
+
+/// Of a long way to another registry's head, how much is taken at a time: held in memory twice, and stored at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Portions {
+    /// Leaves, if the log signed a head within so many.
+    pub leaves: u64,
+    /// Bytes after which it ends at the last head before.
+    pub bytes: usize,
+}
+
+impl Default for Portions {
+    fn default() -> Self {
+        Self { leaves: 8_192, bytes: 64 * 1024 * 1024 }
+    }
 }
 
 /// How long a registry waits for others before it goes on without them.
@@ -61,7 +78,7 @@ pub struct Patience {
     pub stop: Duration,
     /// For all peers to say, at start, how far they have seen the logs that are hosted here.
     pub own_heads: Duration,
-    /// For one `git fetch`.
+    /// For a peer to say what is new: its list of heads, or one `git fetch`.
     pub fetch: Duration,
     /// Between two commits to the git repository.
     pub between_commits: Duration,
@@ -113,6 +130,7 @@ impl Settings {
             read_cache_bytes: DEFAULT_READ_CACHE_BYTES,
             catch_up_answers: None,
             patience: Patience::default(),
+            portions: Portions::default(),
         }
     }
 }

@@ -1,31 +1,34 @@
 //! Who is followed, and when? Every peer by a task of its own: a slow or broken one stops nobody else.
+//!
+//! A peer that answers at an address is asked there, by one question a round while nothing is new; any other git repository
+//! of the right layout is fetched. See `docs/decisions/0014-following-over-http.md`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use brick_index::follow::{FollowError, Follower, View};
-use brick_schemas::Digest;
-use brick_schemas::Origin;
+use brick_client::{AskError, Client, Family, LogPath, NewClientError};
+use brick_index::follow::FollowError;
+use brick_schemas::{Origin, PublisherName};
 use brick_store::SyncState;
 use brick_trust::{Commons, Refused};
-use tokio::io::AsyncReadExt as _;
+use futures_util::stream::StreamExt as _;
 use tokio::sync::broadcast;
 
-use crate::blocking::blocking;
 use crate::crew::{Crew, back_off, jittered};
-use crate::git_process::GitProcess;
-use crate::mirroring::Mirroring;
+use crate::mirroring::{Brought, Mirroring};
+use crate::peer_heads::PeerHeads;
 use crate::problem::{chain, said};
 use crate::registry::{Registry, RegistryError, Wake, now};
 use crate::settings::Peer;
+use crate::source::{Source, in_view};
 use crate::sync_status::kept_reason;
 
 /// Between two rounds of one peer at least, however often somebody asks for one.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 /// Between two rounds of a peer that cannot be followed, at most.
 const MAX_PAUSE: Duration = Duration::from_secs(300);
-/// Bytes of git's last words that are read.
-const MAX_WORDS: u64 = 4_096;
+/// Logs of one peer's that are brought forward at a time.
+const LOGS_AT_A_TIME: usize = 4;
 
 /// Why a log could not be brought forward.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,32 @@ pub enum SyncError {
         url: String,
         /// The bound.
         limit: Duration,
+    },
+    /// The peer's address.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// There can be no client for it.
+    #[error(transparent)]
+    Address(#[from] NewClientError),
+    /// It took too long to say what is new.
+    #[error("{url} did not say within {} s how far its logs go", limit.as_secs())]
+    Late {
+        /// The address.
+        url: String,
+        /// The bound.
+        limit: Duration,
+    },
+    /// It stopped answering.
+    #[error("{peer} does not answer any more")]
+    Silent {
+        /// Who.
+        peer: String,
+    },
+    /// What it shows a head of is not there.
+    #[error("the leaves of {log} are not there")]
+    Gone {
+        /// The log's path.
+        log: String,
     },
     /// This registry has just started, and does not know yet how far others saw the log.
     #[error("{why}")]
@@ -79,8 +108,8 @@ pub async fn run(registry: Arc<Registry>) {
     loop {
         let wanted = registry.peers().into_iter().map(|peer| (peer.git.clone(), peer)).collect();
         let gone = crew.keep(wanted, |peer| {
-            let follower =
-                PeerTask { registry: registry.clone(), mirroring: mirroring.clone(), peer, done: None };
+            let (mirroring, heads) = (mirroring.clone(), PeerHeads::default());
+            let follower = PeerTask { registry: registry.clone(), mirroring, peer, done: None, heads };
             follower.follow_on(registry.follow_one.subscribe())
         });
         forget(&registry, &gone).await;
@@ -114,8 +143,10 @@ struct PeerTask {
     registry: Arc<Registry>,
     mirroring: Arc<Mirroring>,
     peer: Peer,
-    /// The peer's tree, and the size of the commons log here, of which nothing more can come.
+    /// The tree of the peer's repository, and the size of the commons log here, of which nothing more can come.
     done: Option<(String, u64)>,
+    /// What the peer said of its logs, and which of it has come to something.
+    heads: PeerHeads,
 }
 
 impl PeerTask {
@@ -154,15 +185,90 @@ impl PeerTask {
     }
 
     /// Notes how a log went. One that waits for what others saw of it was neither taken nor refused: `catching_up` shows it.
-    async fn note_outcome(&self, log: &Origin, outcome: &Result<(), SyncError>) {
-        if !matches!(outcome, Err(SyncError::CatchingUp { .. })) {
-            self.note(Some(log), &state_of(outcome)).await;
+    ///
+    /// Returns whether the same bytes would come to the same again.
+    async fn note_outcome(&self, log: &Origin, outcome: &Result<Brought, SyncError>) -> bool {
+        match outcome {
+            Ok(brought) => {
+                self.note(Some(log), &SyncState::Followed).await;
+                *brought == Brought::Forward
+            }
+            Err(SyncError::CatchingUp { .. }) => false,
+            Err(err) => {
+                self.note(Some(log), &SyncState::Failed { why: err.kept() }).await;
+                err.is_settled()
+            }
         }
     }
 
-    /// One round: fetch, the commons log, then every publisher's.
+    /// One round: what the peer has, the commons log, then every publisher's.
     async fn round(&mut self) -> Result<(), SyncError> {
-        let follower = self.fetch().await?;
+        match self.listed().await? {
+            Some(client) => self.round_by_list(&Source::Http(client)).await,
+            None => self.round_by_git().await,
+        }
+    }
+
+    /// Asks the peer's address how far its logs go; `None` where nobody answers there who knows, and git is to be asked.
+    async fn listed(&mut self) -> Result<Option<Client>, SyncError> {
+        let Some(url) = &self.peer.url else { return Ok(None) };
+        let client = self.registry.peer_client(url)?;
+        let limit = self.registry.settings.patience.fetch;
+        let asked = tokio::time::timeout(limit, client.heads(self.heads.etag())).await;
+        match asked.map_err(|_| SyncError::Late { url: url.clone(), limit })? {
+            Ok(Some(heads)) => self.heads.listed(heads),
+            // What it said last still holds.
+            Ok(None) => {}
+            Err(err) if err.is_missing() || err.family() == Family::NotARegistry => return Ok(None),
+            Err(err) if !self.peer.git.starts_with(url.as_str()) => {
+                tracing::debug!(peer = self.peer.name, why = %said(&err), "followed by git, which is elsewhere");
+                return Ok(None);
+            }
+            Err(err) => return Err(err.into()),
+        }
+        Ok(Some(client))
+    }
+
+    /// A round over what changed in the peer's list since it last came to something.
+    async fn round_by_list(&mut self, source: &Source) -> Result<(), SyncError> {
+        let registry = self.registry.clone();
+        self.heads.begin(commons_size(&registry));
+        if self.heads.is_due(&LogPath::Commons) {
+            let is_settled = self.bring_commons(source).await?;
+            // The records say whose entries count: who was refused before may be taken now.
+            self.heads.begin(commons_size(&registry));
+            self.heads.settle(&LogPath::Commons, is_settled);
+        }
+        if commons_origin(&registry).is_none() {
+            return Ok(());
+        }
+        let silence = OnceLock::new();
+        let (task, silent) = (&*self, &silence);
+        let outcomes: Vec<(LogPath, bool)> = futures_util::stream::iter(task.heads.due_publishers())
+            .map(|publisher| async move {
+                // Who does not answer is not asked about every other log. What is under way comes to its end: it is not
+                // dropped between storing and showing.
+                let is_settled = match silent.get() {
+                    Some(()) => false,
+                    None => task.bring_publisher(source, &publisher, silent).await,
+                };
+                (LogPath::Publisher(publisher), is_settled)
+            })
+            .buffer_unordered(LOGS_AT_A_TIME)
+            .collect()
+            .await;
+        for (path, is_settled) in outcomes {
+            self.heads.settle(&path, is_settled);
+        }
+        match silence.get() {
+            Some(()) => Err(SyncError::Silent { peer: self.peer.name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// A round over the peer's repository, if it is another one than before.
+    async fn round_by_git(&mut self) -> Result<(), SyncError> {
+        let follower = Source::fetch(&self.registry, &self.peer).await?;
         let Some((tree, publishers)) =
             in_view(&follower, |view| Ok((view.tree_id(), view.publishers()?))).await?
         else {
@@ -172,55 +278,57 @@ impl PeerTask {
         if self.done.as_ref().is_some_and(|(done, size)| *done == tree && *size == commons_size(&registry)) {
             return Ok(());
         }
-        let mut is_settled = true;
+        let source = Source::Git(follower);
         // The commons first: the records in it say whose entries count.
-        let outcome = self.mirroring.sync_commons(&registry, &self.peer, &follower).await;
-        is_settled &= outcome.as_ref().err().is_none_or(SyncError::is_settled);
-        if let Err(err) = &outcome {
-            tracing::warn!(peer = self.peer.name, why = %said(err), "the commons log was not taken");
+        let mut is_settled = self.bring_commons(&source).await?;
+        if commons_origin(&registry).is_none() {
+            return Ok(());
         }
-        let Some(commons) = commons_origin(&registry) else {
-            // Until there is a commons nothing else can be checked, and nothing says which log was refused.
-            return outcome;
-        };
-        self.note_outcome(&commons, &outcome).await;
         let size = commons_size(&registry);
+        let silence = OnceLock::new();
         for publisher in publishers {
-            let origin = Origin::of_publisher(&publisher);
-            let outcome = self.mirroring.sync_publisher(&registry, &self.peer, &follower, &publisher).await;
-            is_settled &= outcome.as_ref().err().is_none_or(SyncError::is_settled);
-            if let Err(err) = &outcome {
-                tracing::warn!(peer = self.peer.name, %origin, why = %said(err), "a log was not taken");
-            }
-            self.note_outcome(&origin, &outcome).await;
+            is_settled &= self.bring_publisher(&source, &publisher, &silence).await;
         }
         self.done = is_settled.then_some((tree, size));
         Ok(())
     }
 
-    /// Brings the copy of the peer's repository forward. A fetch that takes too long is killed, its helpers with it.
-    async fn fetch(&self) -> Result<Follower, SyncError> {
-        let name = format!("{}.git", Digest::of(self.peer.git.as_bytes()));
-        let path = self.registry.settings.data.join("peers").join(name);
-        let url = self.peer.git.clone();
-        let follower = blocking(move || Follower::open(&path, &url)).await?;
-        let mut git = GitProcess::start(follower.fetch_command()).map_err(FollowError::Start)?;
-        let stderr = git.child.stderr.take();
-        let run = async {
-            let mut words = Vec::new();
-            if let Some(stderr) = stderr {
-                let _ = stderr.take(MAX_WORDS).read_to_end(&mut words).await;
-            }
-            git.child.wait().await.map(|status| (status, words))
-        };
-        let limit = self.registry.settings.patience.fetch;
-        let ended = tokio::time::timeout(limit, run).await;
-        let slow = |_| SyncError::Slow { url: self.peer.git.clone(), limit };
-        let (status, words) = ended.map_err(slow)?.map_err(FollowError::Start)?;
-        match status.success() {
-            true => Ok(follower),
-            false => Err(follower.fetch_error(&words).into()),
+    /// Brings the commons log forward, and notes how it went. Returns whether there is nothing more to come of it.
+    ///
+    /// # Errors
+    /// Why it was not taken, while there is no commons here: nothing says then which log that was.
+    async fn bring_commons(&self, source: &Source) -> Result<bool, SyncError> {
+        let registry = &self.registry;
+        let outcome = self.mirroring.sync_commons(registry, &self.peer, source).await;
+        if let Err(err) = &outcome {
+            tracing::warn!(peer = self.peer.name, why = %said(err), "the commons log was not taken");
         }
+        match commons_origin(registry) {
+            None => Ok(outcome? == Brought::Forward),
+            Some(commons) => Ok(self.note_outcome(&commons, &outcome).await),
+        }
+    }
+
+    /// Brings a publisher's log forward, and notes how it went. Returns whether there is nothing more to come of it.
+    ///
+    /// - `silence`: set where the peer does not answer any more.
+    async fn bring_publisher(
+        &self,
+        source: &Source,
+        publisher: &PublisherName,
+        silence: &OnceLock<()>,
+    ) -> bool {
+        let origin = Origin::of_publisher(publisher);
+        let outcome = self.mirroring.sync_publisher(&self.registry, &self.peer, source, publisher).await;
+        if let Err(err) = &outcome {
+            tracing::warn!(peer = self.peer.name, %origin, why = %said(err), "a log was not taken");
+        }
+        if let Err(SyncError::Ask(err)) = &outcome
+            && matches!(err.family(), Family::Unreachable | Family::Slow)
+        {
+            silence.get_or_init(|| ());
+        }
+        self.note_outcome(&origin, &outcome).await
     }
 }
 
@@ -237,13 +345,6 @@ async fn meant(woken: &mut broadcast::Receiver<Wake>, peer: &Peer) {
     }
 }
 
-fn state_of(outcome: &Result<(), SyncError>) -> SyncState {
-    match outcome {
-        Ok(()) => SyncState::Followed,
-        Err(err) => SyncState::Failed { why: err.kept() },
-    }
-}
-
 /// The commons log's origin, once it is here.
 pub(crate) fn commons_origin(registry: &Registry) -> Option<Origin> {
     registry.commons().commons.as_ref().map(Commons::origin)
@@ -251,17 +352,4 @@ pub(crate) fn commons_origin(registry: &Registry) -> Option<Origin> {
 
 fn commons_size(registry: &Registry) -> u64 {
     registry.commons().commons.as_ref().map_or(0, Commons::size)
-}
-
-/// Reads from the peer's repository on a thread of its own; `None` where it has no commit yet.
-pub(crate) async fn in_view<T: Send + 'static>(
-    follower: &Follower,
-    read: impl FnOnce(&View) -> Result<T, FollowError> + Send + 'static,
-) -> Result<Option<T>, FollowError> {
-    let follower = follower.clone();
-    blocking(move || match follower.view()? {
-        Some(view) => read(&view).map(Some),
-        None => Ok(None),
-    })
-    .await
 }

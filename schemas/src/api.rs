@@ -3,6 +3,7 @@
 //! Unknown members pass, so that a newer registry can say more to an older client; a changed meaning gets a new path.
 
 mod catalogue;
+mod heads;
 mod problem;
 mod sync;
 
@@ -13,6 +14,7 @@ pub use catalogue::{
     BrickSummary, BricksPage, CatalogueStatus, PublisherSummary, PublishersPage, RegistrySummary,
     SearchResults, ServiceSummary, ServicesPage,
 };
+pub use heads::{HeadsList, LogHead};
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem, ProblemDetail, ProblemType, TypeUriError};
 pub use sync::{CatchingUp, MAX_REFUSALS, PeerStatus, Refusal, SyncStatus, SyncStep};
 

@@ -52,6 +52,7 @@ pub fn all() -> Vec<NamedSchema> {
         json::<api::PublishersPage>("api-publishers", "A page of publishers"),
         json::<api::ServicesPage>("api-services", "A page of services"),
         json::<api::SyncStatus>("api-sync-status", "How far a registry follows its peers"),
+        json::<api::HeadsList>("api-heads", "How far each log goes that a registry holds"),
         json::<api::CatalogueStatus>("api-status", "What a registry holds, in numbers"),
         json::<api::Health>("api-health", "Whether a registry can do its work"),
     ];

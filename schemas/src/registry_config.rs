@@ -162,10 +162,11 @@ pub struct KeyFiles {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
-    /// Its HTTP address: for blobs, and to be asked for cosignatures.
+    /// Its HTTP address: where it is followed if it answers as a registry does, for blobs, and to be asked for cosignatures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<RegistryUrl>,
-    /// Its repository: any address or path that git fetches from.
+    /// Its repository: any address or path that git fetches from. It is followed there where there is no address, or none
+    /// that knows how far its logs go.
     pub git: String,
 }
 

@@ -143,9 +143,7 @@ impl Client {
     pub(crate) async fn read(&self, path: &str, max_bytes: usize) -> Result<Vec<u8>, AskError> {
         match self.get(self.url(path), max_bytes, None).await? {
             Got::Found { bytes, .. } => Ok(bytes),
-            Got::NotModified => {
-                Err(self.not_a_registry(path, "it says 304 to a question without a condition"))
-            }
+            Got::NotModified => Err(self.unasked_304(path)),
         }
     }
 
@@ -216,6 +214,11 @@ impl Client {
     pub(crate) async fn send(&self, url: &Url, request: RequestBuilder) -> Result<Response, AskError> {
         let began = Instant::now();
         request.send().await.map_err(|err| AskError::of(url, err).since(began))
+    }
+
+    /// The error for a 304 that no condition was there for.
+    pub(crate) fn unasked_304(&self, path: &str) -> AskError {
+        self.not_a_registry(path, "it says 304 to a question without a condition")
     }
 
     /// The error for an answer of `path` that is not what that path gives.

@@ -32,5 +32,5 @@ pub mod witness;
 pub use client::{Client, NewClientError, Patience};
 pub use error::{AskError, Family, Unreachable};
 pub use index::IndexAnswer;
-pub use log::{LogPath, MissingHash, TileHashes};
+pub use log::{Heads, LogPath, MissingHash, TileHashes};
 pub use witness::AddCheckpointAnswer;

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::fmt;
 
 use brick_schemas::PublisherName;
+use brick_schemas::api::{HeadsList, MAX_BODY_BYTES, MAX_LOGS};
 use brick_tlog::Hash;
 use brick_tlog::note::{MAX_NOTE_BYTES, Note};
 use brick_tlog::proof::{MAX_PROOF_BYTES, Proof};
@@ -14,7 +15,7 @@ use brick_tlog::tile::{
 use brick_tlog::tree::{Node, ProveError, consistency_nodes, prove_consistency};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use crate::client::{Client, MAX_IN_FLIGHT};
+use crate::client::{Client, Got, MAX_IN_FLIGHT};
 use crate::error::AskError;
 
 /// Bytes of a full bundle, at most.
@@ -29,6 +30,25 @@ pub enum LogPath {
     Commons,
     /// A publisher's log: `logs/<publisher>`.
     Publisher(PublisherName),
+}
+
+impl LogPath {
+    /// The log that a registry serves at `path`; `None` for what is neither `commons` nor `logs/<publisher>`.
+    pub fn parse(path: &str) -> Option<Self> {
+        match path.strip_prefix("logs/") {
+            Some(publisher) => PublisherName::parse(publisher).ok().map(Self::Publisher),
+            None => (path == "commons").then_some(Self::Commons),
+        }
+    }
+}
+
+/// How far the logs of a registry go, as it says itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heads {
+    /// Its word.
+    pub list: HeadsList,
+    /// What to ask with the next time.
+    pub etag: Option<String>,
 }
 
 impl fmt::Display for LogPath {
@@ -81,6 +101,53 @@ impl Client {
         match self.read_if_there(&path, MAX_NOTE_BYTES).await? {
             Some(bytes) => Note::parse(&bytes).map(Some).map_err(|err| self.not_a_registry(&path, err)),
             None => Ok(None),
+        }
+    }
+
+    /// The newest head of a log of at most so many leaves, whether a quorum has cosigned it or not; `None` where the
+    /// registry has no such log, or no head so small. Its signatures are not checked, nor its size.
+    ///
+    /// - `at_most`: any size where absent.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn signed_head(&self, log: &LogPath, at_most: Option<u64>) -> Result<Option<Note>, AskError> {
+        let path = "api/v1/checkpoint";
+        let mut url = self.url(path);
+        // A slash means nothing in a query: it need not be escaped.
+        let size = at_most.map(|size| format!("&at_most={size}")).unwrap_or_default();
+        url.set_query(Some(&format!("path={log}{size}")));
+        match self.get(url, MAX_NOTE_BYTES, None).await {
+            Ok(Got::Found { bytes, .. }) => {
+                Note::parse(&bytes).map(Some).map_err(|err| self.not_a_registry(path, err))
+            }
+            Ok(Got::NotModified) => Err(self.unasked_304(path)),
+            Err(err) if err.is_missing() => Ok(None),
+            Err(err) => Err(err),
+        }
+    }
+
+    /// How far each log goes that the registry holds; `None` while that is still what the ETag stands for.
+    ///
+    /// - `etag`: that of the list at hand, if there is one.
+    ///
+    /// # Errors
+    /// [`AskError`], also for more than [`MAX_LOGS`] of them.
+    pub async fn heads(&self, etag: Option<&str>) -> Result<Option<Heads>, AskError> {
+        let path = "api/v1/heads";
+        match self.get(self.url(path), MAX_BODY_BYTES, etag).await? {
+            Got::Found { bytes, etag } => {
+                let list: HeadsList = brick_schemas::json::from_slice(&bytes).map_err(|err| {
+                    self.not_a_registry(path, brick_schemas::text::escape(&err.to_string()))
+                })?;
+                if list.heads.len() > MAX_LOGS {
+                    let what = format!("it lists {} logs, more than {MAX_LOGS}", list.heads.len());
+                    return Err(self.not_a_registry(path, what));
+                }
+                Ok(Some(Heads { list, etag }))
+            }
+            Got::NotModified if etag.is_some() => Ok(None),
+            Got::NotModified => Err(self.unasked_304(path)),
         }
     }
 

@@ -202,6 +202,22 @@ impl Store {
             .transpose()
     }
 
+    /// The largest signed head of at most `size` leaves, if there is one.
+    ///
+    /// # Errors
+    /// As [`checkpoint`](Self::checkpoint).
+    pub async fn checkpoint_at_most(&self, log: LogId, size: u64) -> Result<Option<Checkpoint>, ReadError> {
+        sqlx::query_as(
+            "SELECT size, root, note FROM checkpoint WHERE log = ? AND size <= ? ORDER BY size DESC LIMIT 1",
+        )
+        .bind(log.0)
+        .bind(to_sql(size))
+        .fetch_optional(&self.readers())
+        .await?
+        .map(checkpoint_from_sql)
+        .transpose()
+    }
+
     /// Signed heads larger than `size`, smallest first, at most `limit` and [`MAX_CHECKPOINTS_PER_READ`].
     ///
     /// # Errors

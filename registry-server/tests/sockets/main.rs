@@ -3,11 +3,13 @@
 mod backups;
 mod checking;
 mod files;
+mod following;
 mod gaps;
 mod git;
 mod hostile;
 mod http;
 mod late;
+mod liars;
 mod lists;
 mod races;
 mod refusals;

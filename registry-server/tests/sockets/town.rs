@@ -237,6 +237,14 @@ impl Town {
         seat
     }
 
+    /// A registry that follows one peer, is not admitted, and does not run yet.
+    pub fn follower(&self, id: &str, peer: Peer, change: impl FnOnce(&mut Settings)) -> Seat {
+        let mut settings = settings(&self.dir, id, &self.root, Key::EastLog, Key::EastWitness);
+        settings.peers.push(peer);
+        change(&mut settings);
+        Seat::absent(settings)
+    }
+
     /// Waits until both registries show the newest heads, with a quorum.
     pub async fn settle(&self, south: &Seat) {
         let shows = |seat: &Seat, origin: &Origin, size: u64| {

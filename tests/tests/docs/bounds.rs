@@ -65,7 +65,7 @@ pub fn patience_table() -> String {
         ("the next bytes of a body, or a reader to take some", patience.idle, "the connection is closed"),
         ("a body before its rate counts", patience.body_grace, "408 below `MIN_BODY_RATE`"),
         ("a request as a whole", patience.request, "503"),
-        ("one `git fetch` from a peer", patience.fetch, "it is ended and tried again later"),
+        ("a peer to list its heads, or one `git fetch` from it", patience.fetch, "it is tried again later"),
         ("open requests when it stops", patience.stop, "they are cut"),
     ] {
         writeln!(table, "| {what} | {} s | {then} |", time.as_secs()).expect("writing to a string");
