@@ -5,7 +5,9 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, Method, Request};
 use brick_schemas::api::ProblemType;
@@ -15,6 +17,13 @@ use crate::problem::Rejection;
 
 /// Bytes of a proxy's `X-Forwarded-For` that are read, at most; a longer one names nobody.
 const MAX_FORWARDED_BYTES: usize = 4_096;
+/// How long somebody who asks for too much waits for being told so. Who asks again at once would otherwise cost as much as
+/// whoever is answered.
+pub const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
+/// A connection is busy that asks in one such span of time and in the one before.
+const SPAN: Duration = Duration::from_millis(20);
+/// Where spans are counted from.
+static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Somebody who asks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -46,6 +55,17 @@ pub enum Work {
     Git,
 }
 
+impl Work {
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Connection => "connections",
+            Self::Request => "requests",
+            Self::Upload => "uploads",
+            Self::Git => "git processes",
+        }
+    }
+}
+
 /// Sorts of work.
 const SORTS: usize = 4;
 
@@ -53,7 +73,14 @@ const SORTS: usize = 4;
 /// connections.
 pub struct Clients {
     bounds: ClientBounds,
-    under_way: Mutex<HashMap<Client, [u64; SORTS]>>,
+    under_way: Mutex<HashMap<Client, UnderWay>>,
+}
+
+/// What one client has under way.
+#[derive(Default)]
+struct UnderWay {
+    counts: [u64; SORTS],
+    busy: Arc<Busy>,
 }
 
 /// One piece of work under way; dropping it ends it.
@@ -92,7 +119,7 @@ impl Clients {
     /// Begins a piece of work; `None` where the client has as much under way as it may.
     pub fn begin(self: &Arc<Self>, client: Client, work: Work) -> Option<Place> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = under_way.entry(client).or_default();
+        let counts = &mut under_way.entry(client).or_default().counts;
         let count = &mut counts[work as usize];
         if *count >= self.bound(work) {
             if *counts == [0; SORTS] {
@@ -104,12 +131,78 @@ impl Clients {
         drop(under_way);
         Some(Place { clients: self.clone(), client, work })
     }
+
+    /// What a new connection of a client is counted with while it asks. Holds as long as the connection's place.
+    pub fn connection(self: &Arc<Self>, client: Client) -> Connection {
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let busy = under_way.get(&client).map(|client| client.busy.clone()).unwrap_or_default();
+        Connection { busy, bound: self.bounds.busy_connections, asked: AtomicU64::new(0) }
+    }
+}
+
+/// Which of a client's connections ask all the time? So many at once that each waits for all others are no faster than
+/// few, but everybody else waits for them.
+#[derive(Default)]
+struct Busy(Mutex<Spans>);
+
+/// Connections that asked in the span of time that was looked at last, and in the one before.
+#[derive(Default)]
+struct Spans {
+    span: u64,
+    before: u64,
+    now: u64,
+    /// Of those in the span that was looked at last, the ones that were not there before.
+    new: u64,
+}
+
+/// A connection that may or may not be busy.
+pub struct Connection {
+    busy: Arc<Busy>,
+    bound: u64,
+    /// The span in which it asked last; 0 is never.
+    asked: AtomicU64,
+}
+
+impl Connection {
+    /// Whether it may ask now. Those that were busy before go on; others only where there is room.
+    ///
+    /// # Errors
+    /// [`Rejection`] with 429.
+    pub fn ask(&self) -> Result<(), Rejection> {
+        match self.ask_in(1 + (BEGINNING.elapsed().as_millis() / SPAN.as_millis()) as u64) {
+            true => Ok(()),
+            false => Err(too_much("busy connections", self.bound)),
+        }
+    }
+
+    fn ask_in(&self, span: u64) -> bool {
+        let asked = self.asked.load(Ordering::Relaxed);
+        if asked == span {
+            return true;
+        }
+        let mut spans = self.busy.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spans.span < span {
+            let before = if spans.span + 1 == span { spans.now } else { 0 };
+            *spans = Spans { span, before, now: 0, new: 0 };
+        }
+        let goes_on = asked != 0 && asked + 1 >= spans.span;
+        if !goes_on {
+            // Each that was there before may still come.
+            if spans.before + spans.new >= self.bound {
+                return false;
+            }
+            spans.new += 1;
+        }
+        spans.now += 1;
+        self.asked.store(spans.span, Ordering::Relaxed);
+        true
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut under_way = self.clients.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counts) = under_way.get_mut(&self.client) {
+        if let Some(UnderWay { counts, .. }) = under_way.get_mut(&self.client) {
             counts[self.work as usize] = counts[self.work as usize].saturating_sub(1);
             if *counts == [0; SORTS] {
                 under_way.remove(&self.client);
@@ -131,7 +224,7 @@ pub fn begin<B>(clients: &Arc<Clients>, client: Client, request: &Request<B>) ->
     for work in [Some(Work::Request), sort(request.method(), request.uri().path())].into_iter().flatten() {
         match clients.begin(client, work) {
             Some(place) => places.push(place),
-            None => return Err(too_much(work, clients.bound(work))),
+            None => return Err(too_much(work.plural(), clients.bound(work))),
         }
     }
     Ok(Places(Arc::new(places)))
@@ -145,13 +238,7 @@ fn sort(method: &Method, path: &str) -> Option<Work> {
     }
 }
 
-fn too_much(work: Work, bound: u64) -> Rejection {
-    let what = match work {
-        Work::Connection => "connections",
-        Work::Request => "requests",
-        Work::Upload => "uploads",
-        Work::Git => "git processes",
-    };
+fn too_much(what: &str, bound: u64) -> Rejection {
     Rejection::new(
         ProblemType::RateLimited,
         format!("your address has {bound} {what} under way, as many as it may"),
@@ -202,6 +289,23 @@ mod tests {
         assert!(begin(&clients, loud, &upload()).is_ok());
         drop(second);
         assert!(clients.under_way.lock().unwrap().is_empty(), "who has nothing under way is forgotten");
+    }
+
+    #[test]
+    fn busy_connections_go_on_and_further_ones_wait_until_one_rests() {
+        let clients = clients(ClientBounds { busy_connections: 2, ..ClientBounds::default() });
+        let (loud, quiet) = (Client::at(address("127.0.0.2")), Client::at(address("127.0.0.3")));
+        let _places = [loud, quiet].map(|client| clients.begin(client, Work::Connection).unwrap());
+        let connections: Vec<_> = (0..4).map(|_| clients.connection(loud)).collect();
+        let ask = |span| connections.iter().map(|one| one.ask_in(span)).collect::<Vec<_>>();
+        assert_eq!(ask(1), [true, true, false, false]);
+        assert_eq!(ask(1), [true, true, false, false], "as often as they like");
+        assert!(clients.connection(quiet).ask_in(1), "each client has a share of its own");
+        assert!(!connections[3].ask_in(2), "a new span is no room for those that were not there");
+        assert_eq!(ask(2), [true, true, false, false]);
+        assert!(connections[1].ask_in(3), "one rests");
+        assert_eq!([2, 3].map(|at| connections[at].ask_in(4)), [true, false], "another takes its place");
+        assert_eq!(ask(9), [true, true, false, false], "after a pause nobody was there before");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use futures_util::future::Either;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::clients::{self, Client, Work};
+use crate::clients::{self, Client, REFUSAL_PAUSE, Work};
 use crate::metrics::{MethodLabel, RequestLabels, StatusLabel};
 use crate::problem::Rejection;
 use crate::registry::Registry;
@@ -38,10 +39,11 @@ const RESERVED_FILES: u64 = 256;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Header lines of a request, at most.
 const MAX_HEADERS: usize = 100;
-/// Connections that are told why there is no place for them, at a time; further ones are closed.
-const MAX_TURNED_AWAY: usize = 256;
-/// Time for one of them to read that.
-const TURN_AWAY_LIMIT: Duration = Duration::from_millis(500);
+/// Connections that wait for being told why there is no place for them, at a time; further ones are closed. Fewer where the
+/// system allows fewer open files: a quarter of them.
+const MAX_TURNED_AWAY: usize = 1_024;
+/// Time for one of them to read that, with the pause before it.
+const TURN_AWAY_LIMIT: Duration = Duration::from_millis(750);
 /// Bytes of theirs that are read and dropped meanwhile, at most.
 const MAX_DROPPED_BYTES: usize = 64 * 1024;
 /// Pause after the system could not give a connection: it has run out of something. It doubles with each.
@@ -57,8 +59,13 @@ const SHED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\ncach
 
 /// Connections that this process can hold: the bound, or what its limit of open files leaves.
 pub fn connection_bound() -> usize {
-    let left = open_file_bound().saturating_sub(RESERVED_FILES).max(64);
-    MAX_CONNECTIONS.min(usize::try_from(left).unwrap_or(usize::MAX))
+    let left = usize::try_from(open_file_bound().saturating_sub(RESERVED_FILES)).unwrap_or(usize::MAX);
+    MAX_CONNECTIONS.min(left.saturating_sub(turned_away_bound()).max(64))
+}
+
+/// Connections that can be told to come back.
+fn turned_away_bound() -> usize {
+    MAX_TURNED_AWAY.min(usize::try_from(open_file_bound() / 4).unwrap_or(usize::MAX))
 }
 
 #[cfg(unix)]
@@ -78,40 +85,48 @@ pub struct Door {
     app: TowerToHyperService<Router>,
     /// Where the connection comes from.
     from: Option<IpAddr>,
+    /// What it is counted with, unless it is a proxy's.
+    connection: Option<Arc<clients::Connection>>,
 }
 
 impl Door {
     /// Puts the kept answers of `registry` before `app`.
     pub fn new(registry: Arc<Registry>, app: Router) -> Self {
-        Self { registry, app: TowerToHyperService::new(app), from: None }
+        Self { registry, app: TowerToHyperService::new(app), from: None, connection: None }
     }
 
     /// The door for a connection from an address.
-    fn to(&self, from: IpAddr) -> Self {
-        Self { from: Some(from), ..self.clone() }
+    fn to(&self, from: IpAddr, connection: Option<clients::Connection>) -> Self {
+        Self { from: Some(from), connection: connection.map(Arc::new), ..self.clone() }
     }
 
     /// Begins a request, or says why its client has to wait.
     fn begin(&self, request: &mut Request<Incoming>) -> Result<Option<clients::Places>, Rejection> {
         let Some(from) = self.from else { return Ok(None) };
         let clients = &self.registry.clients;
-        match clients::begin(clients, clients.who(from, request.headers()), request) {
-            Ok(places) => {
-                // Whoever works on after the header of its answer holds on to them.
-                request.extensions_mut().insert(places.clone());
-                Ok(Some(places))
-            }
-            Err(rejection) => {
-                let method = MethodLabel::from(request.method());
-                let labels = RequestLabels { route: "other", method, status: StatusLabel::ClientError };
-                self.registry.metrics.requests.get_or_create(&labels).inc();
-                Err(rejection)
-            }
-        }
+        let places = clients::begin(clients, clients.who(from, request.headers()), request)?;
+        // Whoever works on after the header of its answer holds on to them.
+        request.extensions_mut().insert(places.clone());
+        Ok(Some(places))
+    }
+
+    /// Lets a client wait before it is told that it asks for too much.
+    fn refuse(
+        &self,
+        request: &Request<Incoming>,
+        rejection: Rejection,
+    ) -> <Self as Service<Request<Incoming>>>::Future {
+        let method = MethodLabel::from(request.method());
+        let labels = RequestLabels { route: "other", method, status: StatusLabel::ClientError };
+        self.registry.metrics.requests.get_or_create(&labels).inc();
+        Either::Right(Box::pin(async move {
+            tokio::time::sleep(REFUSAL_PAUSE).await;
+            Ok(rejection.into_response())
+        }))
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for Door {
+impl Service<Request<Incoming>> for Door {
     type Response = Response;
     type Error = Infallible;
     type Future = Either<
@@ -120,6 +135,9 @@ impl hyper::service::Service<Request<Incoming>> for Door {
     >;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        if let Some(Err(rejection)) = self.connection.as_ref().map(|connection| connection.ask()) {
+            return self.refuse(&request, rejection);
+        }
         if let Some(response) = self.registry.kept_answers.answer(&request) {
             return Either::Left(ready(Ok(response)));
         }
@@ -131,7 +149,7 @@ impl hyper::service::Service<Request<Incoming>> for Door {
                     answering.await
                 }))
             }
-            Err(rejection) => Either::Left(ready(Ok(rejection.into_response()))),
+            Err(rejection) => self.refuse(&request, rejection),
         }
     }
 }
@@ -147,7 +165,7 @@ pub async fn serve(
 ) -> usize {
     let places = Arc::new(Semaphore::new(bound));
     let mut connections = JoinSet::new();
-    let leaving = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
+    let leaving = Arc::new(Semaphore::new(turned_away_bound()));
     let mut pause = AFTER_ACCEPT_FAILURE;
     loop {
         let accepted = tokio::select! {
@@ -166,7 +184,9 @@ pub async fn serve(
                 };
                 match (own, places.clone().try_acquire_owned()) {
                     (Ok(own), Ok(place)) => {
-                        let answering = answer(stream, door.to(from), patience, place, stop.clone());
+                        let connection = own.as_ref().map(|_| clients.connection(Client::at(from)));
+                        let door = door.to(from, connection);
+                        let answering = answer(stream, door, patience, place, stop.clone());
                         connections.spawn(async move {
                             let _own = own;
                             answering.await;
@@ -198,6 +218,7 @@ pub async fn serve(
 /// Says why there is no place, and reads on for a moment: closing on bytes that nobody read would take the words back.
 async fn turn_away(mut stream: TcpStream, why: &'static [u8], _place: OwnedSemaphorePermit) {
     let leave = async {
+        tokio::time::sleep(REFUSAL_PAUSE).await;
         stream.write_all(why).await?;
         stream.shutdown().await?;
         let mut dropped = [0; 1_024];

@@ -251,8 +251,7 @@ async fn connections_over_the_bound_are_told_to_come_back() {
         assert_eq!(&first, b"HTTP/1.1 200");
         held.push(stream);
     }
-    for _ in 0..100 {
-        let (bytes, ended) = talk(at, b"", LIMIT).await;
+    for (bytes, ended) in futures_util::future::join_all((0..100).map(|_| talk(at, b"", LIMIT))).await {
         let answers = answers(&bytes);
         assert!(ended && answers.len() == 1, "{answers:?}");
         assert_eq!((answers[0].status, answers[0].header("retry-after")), (503, Some("2")));

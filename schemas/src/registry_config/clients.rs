@@ -64,6 +64,8 @@ macro_rules! bounds {
 bounds! {
     /// Connections; 256 if absent.
     connections, "connections", "CONNECTIONS", 256;
+    /// Connections that ask at the same time, again and again; 64 if absent.
+    busy_connections, "busy-connections", "BUSY_CONNECTIONS", 64;
     /// Requests that are worked on; 96 if absent. Answers that lie ready in memory do not count.
     requests, "requests", "REQUESTS", 96;
     /// Entries that are received with their archives; 64 if absent.

@@ -43,6 +43,7 @@ const ALL: &[(&str, &str)] = &[
     ("CLIENTS_REQUESTS", "9"),
     ("CLIENTS_UPLOADS", "10"),
     ("CLIENTS_GIT", "11"),
+    ("CLIENTS_BUSY_CONNECTIONS", "12"),
     ("CLIENTS_PROXIES", "127.0.0.1, ::ffff:10.0.0.1, 2001:db8::1"),
 ];
 
@@ -77,6 +78,7 @@ fn the_environment_alone_is_enough() {
     assert_eq!(config.limits.brick_count, 7);
     let clients = &config.clients;
     assert_eq!((clients.connections, clients.requests, clients.uploads, clients.git), (8, 9, 10, 11));
+    assert_eq!(clients.busy_connections, 12);
     assert_eq!(clients.proxies[1].to_string(), "10.0.0.1", "as connections from it are seen");
 }
 

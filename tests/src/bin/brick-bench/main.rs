@@ -60,7 +60,7 @@ fn measure(options: &Options) -> Result<Vec<Figure>, Trouble> {
     let folder = profile.map(|build| build.join("bench")).unwrap_or_default();
     let tools = Tools { folder, may_install: !options.no_install };
     let time = Duration::from_secs(2);
-    let publishes = if options.quick { 48 } else { 96 };
+    let publishes = if options.quick { 96 } else { 480 };
     let mut bench = Bench::new(tools, options.rounds(), time, publishes, options.releases());
     bench.is_quick = options.quick;
     let is_for_people = !options.json && !options.markdown;
