@@ -287,6 +287,12 @@ impl Registry {
         self.projected.notify_one();
     }
 
+    /// Whether git is behind on a log that is signed here.
+    pub(crate) fn has_hosted_due(&self) -> bool {
+        let due = self.unprojected.lock().unwrap_or_else(PoisonError::into_inner);
+        due.iter().any(|origin| self.head(origin).is_some_and(|head| head.hosted))
+    }
+
     /// The rules for a log's heads, by the commons as it stands.
     ///
     /// # Errors
