@@ -16,7 +16,7 @@ use crate::sync::SyncError;
 /// Leaves taken from a peer in one step of one log, at most: so far a log may go without a head that is signed by it.
 const MAX_LEAVES: u64 = 1 << 22;
 /// Bytes of them, at most.
-const MAX_BYTES: usize = 1 << 30;
+const MAX_BYTES: usize = 1 << 31;
 
 /// The way of one log to a peer's newest head.
 pub(super) struct Way {
