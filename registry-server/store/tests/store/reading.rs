@@ -193,7 +193,8 @@ async fn signed_heads_can_be_walked() {
     assert_eq!(sizes(0, 10).await, [1, 4, 9]);
     assert_eq!(sizes(1, 1).await, [4]);
     assert_eq!(sizes(9, 10).await, [0_u64; 0]);
-    for (at_most, size) in [(0, None), (1, Some(1)), (3, Some(1)), (4, Some(4)), (8, Some(4)), (100, Some(9))] {
+    for (at_most, size) in [(0, None), (1, Some(1)), (3, Some(1)), (4, Some(4)), (8, Some(4)), (100, Some(9))]
+    {
         let head = store.checkpoint_at_most(log, at_most).await.unwrap();
         assert_eq!(head.map(|head| head.size), size, "{at_most}");
     }
