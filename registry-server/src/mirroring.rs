@@ -156,7 +156,7 @@ impl Mirroring {
             return Ok(Brought::Elsewhere);
         }
         registry.set_commons(state);
-        after_move(registry, &log, &head, &rules).await?;
+        after_move(registry, &log, &head, &rules, Place::AtItsEnd).await?;
         // New publishers may have this registry as their home.
         wake_sequencer(registry).await;
         Ok(Brought::Forward)
@@ -274,16 +274,9 @@ impl Mirroring {
         if commit(registry, step).await? == Brought::Elsewhere {
             return Ok(Brought::Elsewhere);
         }
-        if head.checkpoint().size < way.end() {
-            // Readers go on seeing the newest head with a quorum. Of a log that never had one here they see this one, as
-            // they would any newest head: it says itself that no quorum stands behind it, and they demand one.
-            crash_point("mirror-committed");
-            registry.show_mirrored(&log.origin, head.checkpoint().size).await?;
-            crash_point("mirror-shown");
-            return Ok(Brought::Forward);
-        }
-        after_move(registry, &log, &head, &way.rules).await?;
-        if log.hosted {
+        let place = if head.checkpoint().size < way.end() { Place::OnTheWay } else { Place::AtItsEnd };
+        after_move(registry, &log, &head, &way.rules, place).await?;
+        if log.hosted && place == Place::AtItsEnd {
             wake_sequencer(registry).await;
         }
         Ok(Brought::Forward)
@@ -316,15 +309,31 @@ async fn show_stored(registry: &Registry, log: &Log) -> Result<(), RegistryError
     Ok(())
 }
 
+/// Which head of a way a log was brought to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    OnTheWay,
+    AtItsEnd,
+}
+
 async fn after_move(
     registry: &Registry,
     log: &Log,
     head: &Head,
     rules: &HeadRules,
+    place: Place,
 ) -> Result<(), RegistryError> {
     crash_point("mirror-committed");
-    registry.refresh_head(&log.origin).await?;
+    match place {
+        // Readers go on seeing the newest head with a quorum. Of a log that never had one here they see this one, as they
+        // would any newest head: it says itself that no quorum stands behind it, and they demand one.
+        Place::OnTheWay => registry.show_mirrored(&log.origin, head.checkpoint().size).await?,
+        Place::AtItsEnd => registry.refresh_head(&log.origin).await?,
+    }
     crash_point("mirror-shown");
+    if place == Place::OnTheWay {
+        return Ok(());
+    }
     keep_lines(registry, &log.origin, head, rules).await?;
     registry.mark_unprojected(&log.origin);
     if log.hosted {
