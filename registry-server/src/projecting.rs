@@ -1,5 +1,5 @@
-//! When does git learn what the logs say? Within a second after they moved (two, of logs that others sign), one commit a
-//! second at most; then witnesses are asked.
+//! When does git learn what the logs say? Within a second after they moved, one commit a second at most; then witnesses
+//! are asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
@@ -196,7 +196,8 @@ impl Projecting {
     /// Waits for more of what others sign to come, as long as no log that is signed here is due: it is asked for cosignatures
     /// when git has it, and of the others nobody waits for git.
     async fn gather_mirrored(&self) {
-        let deadline = Instant::now() + self.registry.settings.patience.between_commits;
+        let deadline =
+            Instant::now() + self.registry.settings.patience.between_commits.saturating_sub(GATHER);
         while !self.registry.has_hosted_due() {
             let notified = self.registry.projected.notified();
             if tokio::time::timeout_at(deadline, notified).await.is_err() {
