@@ -3,12 +3,16 @@
 //! Every read of what a log derives names the size `at_size`, from the log's `served_size` to its `size`; other sizes are
 //! refused with [`ReadError::NotKept`]. A reader takes [`Log::served_size`](crate::Log::served_size) and, when refused
 //! because the registry moved on meanwhile, takes it again.
+//!
+//! A row that is found answers for any size at which it is the newest: what supersedes a row takes it away in the same
+//! transaction, so whoever reads one row need not ask whether the log moved unless there is none. Under publishing without
+//! pause it always has moved.
 
 use brick_schemas::{BrickName, Digest, Version};
 
 use crate::fault::{ReadError, digest_from_sql, from_sql, parsed_from_sql, to_sql};
 use crate::log::LogId;
-use crate::open::Store;
+use crate::open::{Store, demand_kept};
 use crate::step::FileRow;
 
 /// One release in the index.
@@ -22,9 +26,11 @@ pub struct ReleaseRow {
     pub line: String,
 }
 
-/// Parameters: log, brick, size.
+/// Parameters: log, brick, size. Nothing where the log is not that large.
 pub(crate) const FILE: &str = "
-    SELECT sha256 FROM index_file WHERE log = ? AND brick = ? AND since <= ? ORDER BY since DESC LIMIT 1";
+    SELECT sha256 FROM index_file WHERE log = ?1 AND brick = ?2 AND since <= ?3
+      AND ?3 <= (SELECT size FROM log WHERE id = ?1)
+    ORDER BY since DESC LIMIT 1";
 
 /// Parameters: log, brick, size. The `+` keeps SQLite from walking the log's lines by `since` instead of the brick's.
 pub(crate) const LINES: &str = "
@@ -33,11 +39,12 @@ pub(crate) const LINES: &str = "
         AND b.since > a.since AND b.since <= ?3)
     ORDER BY entry";
 
-/// Parameters: log, brick, version, size.
+/// Parameters: log, brick, version, size. Nothing where the log is not that large.
 pub(crate) const RELEASE: &str = "
     SELECT a.version, a.entry, a.line FROM release AS r
     JOIN line AS a ON a.log = r.log AND a.brick = r.brick AND a.entry = r.entry
     WHERE r.log = ?1 AND r.brick = ?2 AND r.version = ?3 AND a.since <= ?4
+      AND ?4 <= (SELECT size FROM log WHERE id = ?1)
     ORDER BY a.since DESC LIMIT 1";
 
 /// Parameters: log, size after which, size as of which. Sorted by the caller: an order in SQL would be kept by walking
@@ -66,14 +73,16 @@ impl Store {
         brick: &BrickName,
         at_size: u64,
     ) -> Result<Option<(Vec<u8>, Digest)>, ReadError> {
-        let mut read = self.reading_at(log, at_size).await?;
+        let mut read = self.readers().begin().await?;
         let sha256 = sqlx::query_scalar::<_, Vec<u8>>(FILE)
             .bind(log.0)
             .bind(brick.as_str())
             .bind(to_sql(at_size))
             .fetch_optional(&mut *read)
             .await?;
+        // While the file's row stands none of its lines was superseded: each change of a line is one of the file.
         let Some(sha256) = sha256 else {
+            demand_kept(&mut read, log, at_size).await?;
             read.commit().await?;
             return Ok(None);
         };
@@ -124,7 +133,7 @@ impl Store {
         version: &Version,
         at_size: u64,
     ) -> Result<Option<ReleaseRow>, ReadError> {
-        let mut read = self.reading_at(log, at_size).await?;
+        let mut read = self.readers().begin().await?;
         let row = sqlx::query_as::<_, (String, i64, String)>(RELEASE)
             .bind(log.0)
             .bind(brick.as_str())
@@ -132,6 +141,9 @@ impl Store {
             .bind(to_sql(at_size))
             .fetch_optional(&mut *read)
             .await?;
+        if row.is_none() {
+            demand_kept(&mut read, log, at_size).await?;
+        }
         read.commit().await?;
         row.map(release_from_sql).transpose()
     }

@@ -274,19 +274,32 @@ impl Store {
         at_size: u64,
     ) -> Result<Transaction<'static, Sqlite>, ReadError> {
         let mut read = self.readers().begin().await?;
-        let (served_size, size) =
-            sqlx::query_as::<_, (i64, i64)>("SELECT served_size, size FROM log WHERE id = ?")
-                .bind(log.0)
-                .fetch_optional(&mut *read)
-                .await?
-                .ok_or(ReadError::UnknownLog { log })?;
-        if !(served_size..=size).contains(&to_sql(at_size)) {
-            let what = "a log's size";
-            let (served_size, size) = (from_sql(served_size, what)?, from_sql(size, what)?);
-            return Err(ReadError::NotKept { log, at_size, served_size, size });
-        }
+        demand_kept(&mut read, log, at_size).await?;
         Ok(read)
     }
+}
+
+/// Demands that all that a log derives is kept as of `at_size`, as the transaction sees it.
+///
+/// # Errors
+/// As of [`Store::reading_at`].
+pub(crate) async fn demand_kept(
+    read: &mut Transaction<'static, Sqlite>,
+    log: LogId,
+    at_size: u64,
+) -> Result<(), ReadError> {
+    let (served_size, size) =
+        sqlx::query_as::<_, (i64, i64)>("SELECT served_size, size FROM log WHERE id = ?")
+            .bind(log.0)
+            .fetch_optional(&mut **read)
+            .await?
+            .ok_or(ReadError::UnknownLog { log })?;
+    if !(served_size..=size).contains(&to_sql(at_size)) {
+        let what = "a log's size";
+        let (served_size, size) = (from_sql(served_size, what)?, from_sql(size, what)?);
+        return Err(ReadError::NotKept { log, at_size, served_size, size });
+    }
+    Ok(())
 }
 
 impl Inner {

@@ -340,12 +340,16 @@ async fn compare(store: &Store, log: LogId, served: u64, at_size: u64, states: &
     let (since, expected) = states.range(..=at_size).next_back().unwrap();
     for name in NAMES.map(brick) {
         let found = store.index_file(log, &name, at_size).await;
+        let found = found.map(|file| file.map(|(bytes, _)| String::from_utf8(bytes).unwrap()));
         if at_size < served {
-            assert!(matches!(found, Err(ReadError::NotKept { .. })));
+            // What is there still is what was there then.
+            match found {
+                Ok(found) => assert_eq!(found, expected.get(&name).map(content), "{name} as of {at_size}"),
+                Err(err) => assert!(matches!(err, ReadError::NotKept { .. }), "{err}"),
+            }
             continue;
         }
-        let found = found.unwrap().map(|(bytes, _)| String::from_utf8(bytes).unwrap());
-        assert_eq!(found, expected.get(&name).map(content), "{name} as of {at_size}");
+        assert_eq!(found.unwrap(), expected.get(&name).map(content), "{name} as of {at_size}");
         let lines = store.lines(log, &name, at_size).await.unwrap();
         let entries = lines.iter().map(|row| row.entry).collect::<Vec<_>>();
         let expected = expected.get(&name).into_iter().flat_map(|lines| lines.keys().copied());
