@@ -175,11 +175,12 @@ async fn client(load: Arc<Load>, number: usize) -> Tally {
             let turn = load.next.fetch_add(1, Ordering::Relaxed);
             let publishes = number.is_multiple_of(ONE_PUBLISHES);
             let steps = if publishes { &load.publishes } else { &load.reads };
+            // A refusal may end its connection: the next question goes over another one.
+            if connection.ready().await.is_err() {
+                break;
+            }
             let began = Instant::now();
-            let asked = async {
-                connection.ready().await?;
-                load::ask(&mut connection, load.address, &steps[turn % steps.len()], None).await
-            };
+            let asked = load::ask(&mut connection, load.address, &steps[turn % steps.len()], None);
             let Ok(Ok((status, _, body))) = tokio::time::timeout(ANSWER_LIMIT, asked).await else {
                 tally.cut += 1;
                 tokio::time::sleep(BEFORE_AGAIN).await;
