@@ -18,6 +18,15 @@ const PACKING: &str = "projection.config";
 /// object is packed as it is.
 const PACKING_CONFIG: &str = "[pack]\n\tdeltaCacheSize = 0\n";
 
+/// The packs of a repository.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Packs {
+    /// How many there are.
+    pub count: usize,
+    /// Bytes of all of them.
+    pub bytes: u64,
+}
+
 /// The registry's bare repository.
 ///
 /// Losing it costs nothing: it is a fold of the logs and is made again.
@@ -223,17 +232,24 @@ impl Projection {
         Ok(())
     }
 
-    /// How many packs the repository holds: past some dozens, reads and fetches slow down.
+    /// How many packs the repository holds, and their bytes: past some dozens, reads and fetches slow down. A pack that `git`
+    /// takes away meanwhile may count or not.
     ///
     /// # Errors
     /// [`ProjectionError::Io`].
-    pub fn pack_count(&self) -> Result<usize, ProjectionError> {
+    pub fn packs(&self) -> Result<Packs, ProjectionError> {
         let io = |err| ProjectionError::Io { path: self.path.clone(), err };
-        let mut count = 0;
+        let mut packs = Packs::default();
         for entry in std::fs::read_dir(self.path.join("objects/pack")).map_err(io)? {
-            count += usize::from(entry.map_err(io)?.path().extension().is_some_and(|e| e == "pack"));
+            let path = entry.map_err(io)?.path();
+            if path.extension().is_some_and(|e| e == "pack")
+                && let Ok(file) = path.metadata()
+            {
+                packs.count += 1;
+                packs.bytes += file.len();
+            }
         }
-        Ok(count)
+        Ok(packs)
     }
 
     /// The content of a file at the branch's head.
@@ -286,7 +302,7 @@ mod tests {
             .unwrap();
         let again = projection.commit(&files(&[("a/d", "4")]), "nothing new", "a.example", 1_002).unwrap();
         assert_eq!(first, again);
-        assert_eq!(projection.pack_count().unwrap(), 2);
+        assert_eq!(projection.packs().unwrap().count, 2);
         assert_eq!(projection.read("a/b/c.json").unwrap().unwrap(), b"1");
         assert_eq!(projection.read("a/d").unwrap().unwrap(), b"4");
         assert_eq!(projection.read("nowhere").unwrap(), None);

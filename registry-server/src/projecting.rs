@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ const MAX_PACKS: usize = 64;
 /// Commits after which it is repacked once there is nothing more to commit for [`QUIET`]: whoever clones then finds it as
 /// small as git would make it.
 const SOME_COMMITS: usize = 8;
+/// One part in so many that is new makes that worth while: the index over all packs is written anew each time.
+const NEW_PART: u64 = 16;
 /// How long nothing moves before the repository is put in order.
 const QUIET: Duration = Duration::from_secs(2);
 /// Wait after a failed projection.
@@ -59,7 +62,7 @@ pub async fn run(registry: Arc<Registry>) {
         let notified = task.registry.projected.notified();
         tokio::select! {
             () = notified => {}
-            () = tokio::time::sleep(QUIET), if task.commits >= SOME_COMMITS => {
+            () = tokio::time::sleep(QUIET), if task.commits >= SOME_COMMITS && task.has_grown() => {
                 task.repack();
                 continue;
             }
@@ -78,7 +81,7 @@ pub async fn run(registry: Arc<Registry>) {
             Ok(()) => {
                 failures = 0;
                 task.registry.ask_witnesses.notify_one();
-                if task.registry.projection.pack_count().is_ok_and(|packs| packs > MAX_PACKS) {
+                if task.registry.projection.packs().is_ok_and(|packs| packs.count > MAX_PACKS) {
                     task.repack();
                 }
                 tokio::time::sleep_until(begun + task.registry.settings.patience.between_commits).await;
@@ -167,6 +170,8 @@ struct Projecting {
     packed: Option<tokio::task::JoinHandle<()>>,
     /// Commits since the last repack began.
     commits: usize,
+    /// Bytes of all packs when the last repack ended.
+    packed_bytes: Arc<AtomicU64>,
     /// Index files as git got them last, by path. Wrong ones do no harm: what they amount to is compared with the store.
     texts: Cache<String, Vec<u8>, Bulk>,
 }
@@ -189,6 +194,7 @@ impl Projecting {
             projected: BTreeMap::new(),
             packed: None,
             commits: 0,
+            packed_bytes: Arc::default(),
             texts,
         }
     }
@@ -366,6 +372,12 @@ impl Projecting {
         }
     }
 
+    /// Whether so much is new since the last repack that the next one is worth what it costs.
+    fn has_grown(&self) -> bool {
+        let before = self.packed_bytes.load(Ordering::Relaxed);
+        self.registry.projection.packs().is_ok_and(|packs| packs.bytes > before + before / NEW_PART)
+    }
+
     /// Small packs pile up, one a commit: `git` folds them together beside the projecting, those of about one size at a time,
     /// so that what is done over and over again is little. Readers keep what they have open.
     fn repack(&mut self) {
@@ -373,9 +385,9 @@ impl Projecting {
             return;
         }
         self.commits = 0;
-        let path = self.registry.projection.path().to_owned();
+        let (projection, packed_bytes) = (self.registry.projection.clone(), self.packed_bytes.clone());
         self.packed = Some(tokio::spawn(async move {
-            let mut command = brick_index::follow::plain_git(&path);
+            let mut command = brick_index::follow::plain_git(projection.path());
             command
                 // The index over all packs tells what a commit leads to, which a clone would else find out by walking.
                 // One thread: it is in no hurry, and others are.
@@ -389,6 +401,7 @@ impl Projecting {
                 Ok(Ok(status)) if status.success() => {}
                 other => tracing::warn!(?other, "git repack did not finish"),
             }
+            packed_bytes.store(projection.packs().map_or(0, |packs| packs.bytes), Ordering::Relaxed);
         }));
     }
 }

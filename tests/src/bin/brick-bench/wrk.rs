@@ -97,7 +97,8 @@ fn parse(text: &str) -> Result<Seen, String> {
     let requests: f64 =
         requests_line.split_whitespace().next().and_then(|word| word.parse().ok()).ok_or_else(strange)?;
     let per_second = after("Requests/sec:").and_then(|word| word.parse().ok()).ok_or_else(strange)?;
-    let p99_ms = after("99%").and_then(milliseconds).ok_or_else(strange)?;
+    let p99 = text.lines().find_map(|line| line.trim_start().strip_prefix("99%"));
+    let p99_ms = p99.and_then(|word| milliseconds(word.trim())).ok_or_else(strange)?;
     if requests < 1.0 {
         Err("nothing was answered".to_owned())
     } else {
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     const GOOD: &str = "Running 2s test @ http://127.0.0.1:1/entry\n  1 threads and 64 connections\n  \
-        Thread Stats   Avg      Stdev     Max   +/- Stdev\n    Latency     1.02ms  700.00us  20.00ms   90.00%\n  \
+        Thread Stats   Avg      Stdev     Max   +/- Stdev\n    Latency     1.02ms  700.00us  20.00ms   87.99%\n  \
         Latency Distribution\n     50%  812.00us\n     99%    2.41ms\n  145216 requests in 2.00s, 330.00MB read\n\
         Requests/sec:  72608.13\nTransfer/sec:    165.00MB\n";
 
