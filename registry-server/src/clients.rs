@@ -132,8 +132,8 @@ impl Clients {
         Some(Place { clients: self.clone(), client, work })
     }
 
-    /// What a new connection of a client is counted with while it asks. Holds as long as the connection's place.
-    pub fn connection(self: &Arc<Self>, client: Client) -> Connection {
+    /// What a new connection of a client is counted with while it asks; the client has a place for it already.
+    pub fn connection(&self, client: Client) -> Connection {
         let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         let busy = under_way.get(&client).map(|client| client.busy.clone()).unwrap_or_default();
         Connection { busy, bound: self.bounds.busy_connections, asked: AtomicU64::new(0) }

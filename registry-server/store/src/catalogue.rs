@@ -4,9 +4,9 @@
 //! refused with [`ReadError::NotKept`]. A reader takes [`Log::served_size`](crate::Log::served_size) and, when refused
 //! because the registry moved on meanwhile, takes it again.
 //!
-//! A row that is found answers for any size at which it is the newest: what supersedes a row takes it away in the same
-//! transaction, so whoever reads one row need not ask whether the log moved unless there is none. Under publishing without
-//! pause it always has moved.
+//! A row that is found is the newest as of the size asked for: one that was superseded by then is gone since that was
+//! shown. So whoever reads one row need not ask whether the log moved unless there is none; under publishing without pause
+//! it always has.
 
 use brick_schemas::{BrickName, Digest, Version};
 

@@ -194,12 +194,7 @@ impl Store {
     /// # Errors
     /// As [`checkpoint`](Self::checkpoint).
     pub async fn last_checkpoint(&self, log: LogId) -> Result<Option<Checkpoint>, ReadError> {
-        sqlx::query_as("SELECT size, root, note FROM checkpoint WHERE log = ? ORDER BY size DESC LIMIT 1")
-            .bind(log.0)
-            .fetch_optional(&self.readers())
-            .await?
-            .map(checkpoint_from_sql)
-            .transpose()
+        self.checkpoint_at_most(log, u64::MAX).await
     }
 
     /// The largest signed head of at most `size` leaves, if there is one.
