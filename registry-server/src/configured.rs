@@ -132,6 +132,7 @@ impl Configured {
             peers: peers.collect(),
             sync_interval: Duration::from_secs(config.sync_interval_s),
             read_cache_bytes: config.read_cache_bytes,
+            database_cache_bytes: config.database_cache_bytes,
             limits: config.limits,
             clients: config.clients.clone(),
             catch_up_answers: config.catch_up_answers,

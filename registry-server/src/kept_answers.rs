@@ -27,8 +27,8 @@ use crate::request_id::{REQUEST_ID, id_header, request_id};
 pub const MAX_KEPT_BODY_BYTES: u64 = 1024 * 1024;
 /// Bytes that are compressed while their reader waits, at most: some milliseconds, once for each head.
 const MAX_COMPRESSED_BYTES: usize = 256 * 1024;
-/// What an answer takes beside its body: its headers, twice, and its place in the cache.
-const BESIDE_BODY_BYTES: u64 = 2_048;
+/// What an answer takes beside its body: a dozen headers with values of their own, twice, and its place in the cache.
+const BESIDE_BODY_BYTES: u64 = 4_096;
 /// What an answer is expected to take, to size the cache's own tables; a wrong guess costs a growth of them.
 const USUAL_ANSWER_BYTES: u64 = 8_192;
 
@@ -175,6 +175,8 @@ impl KeptAnswers {
             // What is sent is as short as what could be read: the reader sees that it is not whole.
             return Response::from_parts(parts, Body::from_stream(broken()));
         };
+        // What was written into a growing buffer has up to as much room again, which would be kept with it.
+        let body = Bytes::copy_from_slice(&body);
         let etag = parts.headers.entry(header::ETAG).or_insert_with(|| etag_of(&body));
         let etag = etag.to_str().unwrap_or_default().into();
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));

@@ -155,7 +155,8 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`]; a log that does not add up stops the start.
     pub async fn open(settings: Settings) -> Result<(Arc<Self>, mpsc::Receiver<Submission>), RegistryError> {
-        let store = Store::open(&settings.data, StoreOptions::default()).await;
+        let options = StoreOptions { cache_bytes: settings.database_cache_bytes, ..StoreOptions::default() };
+        let store = Store::open(&settings.data, options).await;
         Self::over(settings, store.map_err(RegistryError::store)?).await
     }
 

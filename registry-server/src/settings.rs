@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use brick_schemas::registry_config::{
-    ClientBounds, DEFAULT_READ_CACHE_BYTES, DEFAULT_SYNC_INTERVAL_S, RegistryLimits,
+    ClientBounds, DEFAULT_DATABASE_CACHE_BYTES, DEFAULT_READ_CACHE_BYTES, DEFAULT_SYNC_INTERVAL_S,
+    RegistryLimits,
 };
 use brick_schemas::{Digest, PublisherName};
 use ed25519_dalek::SigningKey;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub clients: ClientBounds,
     /// Bytes of answers that it keeps in memory, at most.
     pub read_cache_bytes: u64,
+    /// Bytes of the database that its connections keep in memory, all together, at most.
+    pub database_cache_bytes: u64,
     /// How many other operators must say how far they saw a log before it is signed or cosigned after a start; where
     /// absent as many as make it certain.
     pub catch_up_answers: Option<u64>,
@@ -128,6 +131,7 @@ impl Settings {
             limits: RegistryLimits::default(),
             clients: ClientBounds::default(),
             read_cache_bytes: DEFAULT_READ_CACHE_BYTES,
+            database_cache_bytes: DEFAULT_DATABASE_CACHE_BYTES,
             catch_up_answers: None,
             patience: Patience::default(),
             portions: Portions::default(),

@@ -11,6 +11,7 @@
 //! title = "Northshire's bricks"                     # BRICKYARD_TITLE
 //! sync-interval-s = 10                              # BRICKYARD_SYNC_INTERVAL_S
 //! read-cache-bytes = 67108864                       # BRICKYARD_READ_CACHE_BYTES
+//! database-cache-bytes = 41943040                   # BRICKYARD_DATABASE_CACHE_BYTES
 //! catch-up-answers = 1                              # BRICKYARD_CATCH_UP_ANSWERS
 //! [keys]
 //! log = "keys/log"                                  # BRICKYARD_KEYS_LOG
@@ -67,6 +68,12 @@ pub const MAX_SYNC_INTERVAL_S: u64 = 86_400;
 pub const DEFAULT_READ_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of answers kept in memory, at most: 1 TiB.
 pub const MAX_READ_CACHE_BYTES: u64 = 1 << 40;
+/// Bytes of database pages in memory where nobody says otherwise.
+pub const DEFAULT_DATABASE_CACHE_BYTES: u64 = 40 * 1024 * 1024;
+/// Bytes of database pages in memory, at least: a commit's own pages.
+pub const MIN_DATABASE_CACHE_BYTES: u64 = 1024 * 1024;
+/// Bytes of database pages in memory, at most.
+pub const MAX_DATABASE_CACHE_BYTES: u64 = 1 << 40;
 /// Answers that a registry waits for before it signs after a start, at most.
 pub const MAX_CATCH_UP_ANSWERS: u64 = 1_024;
 /// Where a registry listens unless told otherwise: this machine alone.
@@ -127,6 +134,10 @@ pub struct RegistryConfig {
     /// Bytes of answers that are kept in memory, 0 to 1,099,511,627,776; 67,108,864 (64 MiB) if absent.
     #[schemars(with = "Option<u64>", range(min = 0, max = 1_099_511_627_776_u64))]
     pub read_cache_bytes: u64,
+    /// Bytes of the database that its connections keep in memory, all together, 1,048,576 to 1,099,511,627,776; 41,943,040
+    /// (40 MiB) if absent.
+    #[schemars(with = "Option<u64>", range(min = 1_048_576, max = 1_099_511_627_776_u64))]
+    pub database_cache_bytes: u64,
     /// How many other operators must have said how far they saw a log before it is signed or cosigned after a start, 0 to
     /// 1,024; if absent as many as make it certain. Counts not after `brickyard restore`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -248,6 +259,13 @@ impl RegistryConfig {
             |v| v.whole_within(0, MAX_READ_CACHE_BYTES),
             |text| parse_within(text, 0, MAX_READ_CACHE_BYTES),
         );
+        let database_cache_bytes = env.optional(
+            root,
+            "database-cache-bytes",
+            "DATABASE_CACHE_BYTES",
+            |v| v.whole_within(MIN_DATABASE_CACHE_BYTES, MAX_DATABASE_CACHE_BYTES),
+            |text| parse_within(text, MIN_DATABASE_CACHE_BYTES, MAX_DATABASE_CACHE_BYTES),
+        );
         let catch_up_answers = env.optional(
             root,
             "catch-up-answers",
@@ -273,6 +291,7 @@ impl RegistryConfig {
             registry,
             sync_interval_s: sync_interval_s.unwrap_or(DEFAULT_SYNC_INTERVAL_S),
             read_cache_bytes: read_cache_bytes.unwrap_or(DEFAULT_READ_CACHE_BYTES),
+            database_cache_bytes: database_cache_bytes.unwrap_or(DEFAULT_DATABASE_CACHE_BYTES),
             catch_up_answers,
             keys: keys?,
             peers,

@@ -20,9 +20,10 @@ fn a_registry_at_half_of_what_it_can_do_stays_as_it_is() {
         soaked.saturation[0], soaked.saturation[1], soaked.reads, soaked.publishes, soaked.fetches
     ));
     assert_eq!(soaked.failures, 0, "{:#?}", soaked.told);
-    // A short run ends while caches still fill.
+    // What is known of bricks that were published to fills until it is as large as it may be: in minutes, not in seconds.
+    let bound = if seconds >= 600 { 1.2 } else { 1.5 };
     if seconds >= 60 {
-        assert!(memory <= 1.5, "memory grows: {:?}", soaked.samples);
-        assert!(files <= 1.5, "open files grow: {:?}", soaked.samples);
+        assert!(memory <= bound, "memory grows: {:?}", soaked.samples);
+        assert!(files <= bound, "open files grow: {:?}", soaked.samples);
     }
 }

@@ -38,13 +38,20 @@ pub struct StoreOptions {
     pub readers: u32,
     /// How long an operation waits for a lock or a free reader, in milliseconds.
     pub busy_timeout_ms: u64,
-    /// Page cache of each connection, in KiB. The memory of the store is about `(readers + 1)` times this.
-    pub cache_kib: u32,
+    /// Pages kept in memory by all connections together, in bytes; each has an equal part.
+    pub cache_bytes: u64,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { readers: 4, busy_timeout_ms: 5_000, cache_kib: 8_192 }
+        Self { readers: 4, busy_timeout_ms: 5_000, cache_bytes: 40 * 1024 * 1024 }
+    }
+}
+
+impl StoreOptions {
+    /// SQLite counts in KiB where the number is negative, and holds no more of them than an `i32`.
+    fn cache_kib_of_each(&self) -> u64 {
+        (self.cache_bytes / 1024 / (u64::from(self.readers) + 1)).clamp(64, 1 << 30)
     }
 }
 
@@ -401,7 +408,7 @@ fn connect_options(dir: &Path, options: &StoreOptions, flush: Flush) -> SqliteCo
         // Where fsync does not reach the platter (macOS), these make SQLite use the call that does.
         .pragma("fullfsync", "ON")
         .pragma("checkpoint_fullfsync", "ON")
-        .pragma("cache_size", format!("-{}", options.cache_kib))
+        .pragma("cache_size", format!("-{}", options.cache_kib_of_each()))
         .pragma("journal_size_limit", WAL_BYTES)
         .pragma("wal_autocheckpoint", WAL_PAGES)
         .pragma("trusted_schema", "OFF")
