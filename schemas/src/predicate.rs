@@ -10,6 +10,8 @@ pub mod review;
 pub mod service;
 pub mod status;
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -159,6 +161,15 @@ struct RawStatement<P> {
     predicate: P,
 }
 
+/// What says how the rest is to be read.
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(borrow, rename = "_type")]
+    statement_type: Cow<'a, str>,
+    #[serde(borrow, rename = "predicateType")]
+    predicate_type: Cow<'a, str>,
+}
+
 impl Predicate {
     /// The kind's one word, as in `urn:brickyard:<kind>:v1`.
     pub fn kind(&self) -> &'static str {
@@ -256,36 +267,40 @@ impl Statement {
     /// # Errors
     /// [`StatementError`], which names unknown types and versions.
     pub fn parse(payload: &[u8]) -> Result<Self, StatementError> {
-        fn body<P: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<Box<P>, StatementError> {
-            serde_json::from_value(value)
-                .map(Box::new)
-                .map_err(|err| StatementError::Json(crate::json::JsonError::Syntax(err)))
+        fn json(err: serde_json::Error) -> StatementError {
+            StatementError::Json(crate::json::JsonError::Syntax(err))
         }
-        let value = crate::json::parse_unique(payload).map_err(StatementError::Json)?;
-        let raw: RawStatement<serde_json::Value> = serde_json::from_value(value)
-            .map_err(|err| StatementError::Json(crate::json::JsonError::Syntax(err)))?;
-        if raw.statement_type != STATEMENT_TYPE {
-            return Err(StatementError::Type { found: raw.statement_type.escape_default().to_string() });
+        fn read<P: serde::de::DeserializeOwned>(
+            payload: &[u8],
+            predicate: fn(Box<P>) -> Predicate,
+        ) -> Result<Statement, StatementError> {
+            let raw: RawStatement<P> = serde_json::from_slice(payload).map_err(json)?;
+            Ok(Statement { subject: raw.subject, predicate: predicate(Box::new(raw.predicate)) })
         }
-        let v = raw.predicate;
-        let predicate = match raw.predicate_type.as_str() {
-            "urn:brickyard:release:v1" => Predicate::Release(body(v)?),
-            "urn:brickyard:status:v1" => Predicate::Status(body(v)?),
-            "urn:brickyard:service:v1" => Predicate::Service(body(v)?),
-            "urn:brickyard:proposal:v1" => Predicate::Proposal(body(v)?),
-            "urn:brickyard:review:v1" => Predicate::Review(body(v)?),
-            "urn:brickyard:attestation:v1" => Predicate::Attestation(body(v)?),
-            "urn:brickyard:advisory:v1" => Predicate::Advisory(body(v)?),
-            "urn:brickyard:publisher:v1" => Predicate::Publisher(body(v)?),
-            "urn:brickyard:registry:v1" => Predicate::Registry(body(v)?),
+        crate::json::demand_unique(payload).map_err(StatementError::Json)?;
+        let kind: Kind<'_> = serde_json::from_slice(payload).map_err(json)?;
+        if kind.statement_type != STATEMENT_TYPE {
+            return Err(StatementError::Type { found: kind.statement_type.escape_default().to_string() });
+        }
+        let statement = match &*kind.predicate_type {
+            "urn:brickyard:release:v1" => read(payload, Predicate::Release)?,
+            "urn:brickyard:status:v1" => read(payload, Predicate::Status)?,
+            "urn:brickyard:service:v1" => read(payload, Predicate::Service)?,
+            "urn:brickyard:proposal:v1" => read(payload, Predicate::Proposal)?,
+            "urn:brickyard:review:v1" => read(payload, Predicate::Review)?,
+            "urn:brickyard:attestation:v1" => read(payload, Predicate::Attestation)?,
+            "urn:brickyard:advisory:v1" => read(payload, Predicate::Advisory)?,
+            "urn:brickyard:publisher:v1" => read(payload, Predicate::Publisher)?,
+            "urn:brickyard:registry:v1" => read(payload, Predicate::Registry)?,
             other => {
                 let found = other.chars().take(200).flat_map(char::escape_default).collect();
                 return Err(StatementError::PredicateType { found });
             }
         };
-        bounds::check_subjects(predicate.kind(), &raw.subject)?;
-        bounds::check_subject(&predicate, &raw.subject)?;
+        let Self { subject, predicate } = &statement;
+        bounds::check_subjects(predicate.kind(), subject)?;
+        bounds::check_subject(predicate, subject)?;
         predicate.check_bounds()?;
-        Ok(Self { subject: raw.subject, predicate })
+        Ok(statement)
     }
 }

@@ -6,6 +6,7 @@
 //! Standard base64, exactly these members in this order, compact, `keyid` the TUF key id, signatures in ascending order of
 //! key id, each once. Source: DSSE 1.0.2; the strictness is ours, so that a leaf has one encoding.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use brick_schemas::{Digest, PublicKey};
@@ -71,17 +72,31 @@ pub enum EnvelopeError {
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
-struct RawEnvelope {
-    payload: String,
-    #[serde(rename = "payloadType")]
-    payload_type: String,
-    signatures: Vec<RawSignature>,
+struct RawEnvelope<'a> {
+    #[serde(borrow)]
+    payload: Cow<'a, str>,
+    #[serde(borrow, rename = "payloadType")]
+    payload_type: Cow<'a, str>,
+    #[serde(borrow)]
+    signatures: Vec<RawSignature<'a>>,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
-struct RawSignature {
+struct RawSignature<'a> {
     keyid: Digest,
-    sig: String,
+    #[serde(borrow)]
+    sig: Cow<'a, str>,
+}
+
+impl RawEnvelope<'_> {
+    /// The one encoding.
+    ///
+    /// - `bytes`: how long it will be, about.
+    fn to_bytes(&self, bytes: usize) -> Vec<u8> {
+        let mut out = Vec::with_capacity(bytes);
+        serde_json::to_writer(&mut out, self).expect("the type has only string keys");
+        out
+    }
 }
 
 /// DSSE's pre-authentication encoding: what is signed.
@@ -120,7 +135,7 @@ impl Envelope {
             return Err(EnvelopeError::TooLong { bytes: bytes.len() });
         }
         // A member that occurs twice, or an unknown one, would not survive being written again, which is compared below.
-        let raw: RawEnvelope =
+        let raw: RawEnvelope<'_> =
             serde_json::from_slice(bytes).map_err(|err| EnvelopeError::Json(err.into()))?;
         if raw.signatures.len() > MAX_SIGNATURES {
             return Err(EnvelopeError::Signatures { rule: "there are more than 16" });
@@ -138,25 +153,25 @@ impl Envelope {
         if !signatures.is_sorted_by(|a, b| a.keyid < b.keyid) {
             return Err(EnvelopeError::Signatures { rule: "key ids must ascend, each once" });
         }
-        let envelope = Self { payload_type: raw.payload_type, payload, signatures };
-        if envelope.to_bytes() != bytes {
+        // Base64 that was decoded has one spelling and need not be made again.
+        if raw.to_bytes(bytes.len()) != bytes {
             return Err(EnvelopeError::Encoding);
         }
-        Ok(envelope)
+        Ok(Self { payload_type: raw.payload_type.into_owned(), payload, signatures })
     }
 
     /// The one encoding.
     pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(&RawEnvelope {
-            payload: base64::encode(&self.payload),
-            payload_type: self.payload_type.clone(),
+        let raw = RawEnvelope {
+            payload: base64::encode(&self.payload).into(),
+            payload_type: self.payload_type.as_str().into(),
             signatures: self
                 .signatures
                 .iter()
-                .map(|s| RawSignature { keyid: s.keyid, sig: base64::encode(s.signature) })
+                .map(|s| RawSignature { keyid: s.keyid, sig: base64::encode(s.signature).into() })
                 .collect(),
-        })
-        .expect("the type has only string keys")
+        };
+        raw.to_bytes(raw.payload.len() + 512)
     }
 
     /// SHA-256 of the payload: what makes an entry the same entry, whoever signed it.
