@@ -9,10 +9,10 @@ use brick_schemas::api::{
     BrickSummary, CatalogueStatus, MAX_CURSOR_BYTES, MAX_PAGE, ProblemType, PublisherSummary, PublishersPage,
     RegistrySummary, SearchResults, ServiceSummary, ServicesPage,
 };
-use brick_schemas::index_line::{IndexLine, parse_index_file};
+use brick_schemas::index_line::{IndexFileError, IndexLine, parse_index_file};
 use brick_schemas::predicate::service::Part;
 use brick_schemas::predicate::{ReleaseStatus, Service};
-use brick_schemas::{FullName, PublisherName};
+use brick_schemas::{FullName, PublisherName, Version};
 use serde::Deserialize;
 
 use crate::problem::Rejection;
@@ -72,9 +72,9 @@ async fn brick_page(registry: &Registry, page: &Page) -> Result<SearchResults, R
         let Some((bytes, _)) = registry.store.index_file(row.log, &row.name.brick, row.at_size).await? else {
             continue;
         };
-        let lines = parse_index_file(&bytes)
+        let found = newest(&bytes)
             .map_err(|_| Rejection::new(ProblemType::Internal, "a stored index file is damaged"))?;
-        let Some(line) = newest(&lines) else { continue };
+        let Some((line, release_count)) = found else { continue };
         bricks.push(BrickSummary {
             name: line.name.clone(),
             version: line.vers.clone(),
@@ -82,7 +82,7 @@ async fn brick_page(registry: &Registry, page: &Page) -> Result<SearchResults, R
             maturity: line.maturity,
             license: line.license.clone(),
             status: line.status,
-            release_count: lines.len() as u64,
+            release_count,
             time: line.time,
             text: registry.texts(&line.cksum).await.as_ref().clone(),
         });
@@ -90,14 +90,27 @@ async fn brick_page(registry: &Registry, page: &Page) -> Result<SearchResults, R
     Ok(SearchResults { bricks, next })
 }
 
-/// The newest release that may be newly used, else the newest; a pre-release only where there is nothing else.
-fn newest(lines: &[IndexLine]) -> Option<&IndexLine> {
-    let is_usable =
-        |line: &IndexLine| matches!(line.status, ReleaseStatus::Active | ReleaseStatus::Deprecated);
-    lines.iter().max_by(|a, b| {
-        let rank = |line: &IndexLine| (is_usable(line), !line.vers.is_prerelease());
-        rank(a).cmp(&rank(b)).then_with(|| a.vers.cmp(&b.vers))
-    })
+/// The newest release that may be newly used, else the newest; a pre-release only where there is nothing else. And how many
+/// there are. Of the others no more is read than tells that they are not it.
+fn newest(file: &[u8]) -> Result<Option<(IndexLine, u64)>, IndexFileError> {
+    #[derive(Deserialize)]
+    struct Sketch {
+        vers: Version,
+        status: ReleaseStatus,
+    }
+    let (mut best, mut count): (Option<(_, &[u8])>, _) = (None, 0);
+    for line in file.split_inclusive(|byte| *byte == b'\n') {
+        let sketch: Sketch = serde_json::from_slice(line)
+            .map_err(|err| IndexFileError::Line { line: count + 1, err: err.into() })?;
+        count += 1;
+        let is_usable = matches!(sketch.status, ReleaseStatus::Active | ReleaseStatus::Deprecated);
+        let rank = (is_usable, !sketch.vers.is_prerelease(), sketch.vers);
+        if best.as_ref().is_none_or(|(best, _)| *best <= rank) {
+            best = Some((rank, line));
+        }
+    }
+    let Some((_, line)) = best else { return Ok(None) };
+    Ok(parse_index_file(line)?.pop().map(|line| (line, count as u64)))
 }
 
 /// `GET /api/v1/publishers`
@@ -249,4 +262,37 @@ async fn all_counts(registry: &Registry) -> Result<CatalogueStatus, Rejection> {
         }
     }
     Ok(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_release_stands_for_a_brick() {
+        let line = |vers: &str, status: &str| {
+            format!(
+                "{{\"v\":1,\"name\":\"a.example/b\",\"vers\":\"{vers}\",\"kind\":\"process\",\"maturity\":\"live\",\
+                 \"license\":\"EUPL-1.2\",\"deps\":[],\"features\":{{}},\"cksum\":\"{}\",\"contents\":\"h1:{}=\",\"size\":1,\
+                 \"provides\":{{}},\"needs\":{{}},\"status\":\"{status}\",\"entry\":1,\"time\":1}}\n",
+                "0".repeat(64),
+                "A".repeat(43)
+            )
+        };
+        for (releases, expected) in [
+            (&[("1.0.0", "active"), ("0.9.0", "active")][..], "1.0.0"),
+            (&[("1.0.0", "active"), ("2.0.0", "yanked")], "1.0.0"),
+            (&[("1.0.0", "active"), ("2.0.0", "deprecated")], "2.0.0"),
+            (&[("1.0.0", "active"), ("2.0.0-rc.1", "active")], "1.0.0"),
+            (&[("2.0.0-rc.1", "active"), ("1.0.0", "yanked")], "2.0.0-rc.1"),
+            (&[("1.0.0", "yanked"), ("2.0.0", "yanked")], "2.0.0"),
+        ] {
+            let file: String = releases.iter().map(|(vers, status)| line(vers, status)).collect();
+            let (newest, count) = newest(file.as_bytes()).unwrap().unwrap();
+            assert_eq!((newest.vers.to_string().as_str(), count), (expected, releases.len() as u64));
+        }
+        assert!(newest(b"").unwrap().is_none());
+        let broken = format!("{}{{\n", line("1.0.0", "active"));
+        assert!(newest(broken.as_bytes()).unwrap_err().to_string().contains("line 2"));
+    }
 }

@@ -139,10 +139,10 @@ pub fn parse_index_file(bytes: &[u8]) -> Result<Vec<IndexLine>, IndexFileError> 
             return Err(IndexFileError::Shape { rule: "has a line of more than 65,535 bytes" });
         }
         let err = |err| IndexFileError::Line { line: at + 1, err };
-        let value = crate::json::parse_unique(line).map_err(err)?;
-        let known = LineVersion::deserialize(&value).map_err(|e| err(e.into()))?.v == INDEX_LINE_VERSION;
-        if known {
-            lines.push(serde_json::from_value(value).map_err(|e| err(e.into()))?);
+        crate::json::demand_unique(line).map_err(err)?;
+        let version: LineVersion = serde_json::from_slice(line).map_err(|e| err(e.into()))?;
+        if version.v == INDEX_LINE_VERSION {
+            lines.push(serde_json::from_slice(line).map_err(|e| err(e.into()))?);
         }
     }
     Ok(lines)
