@@ -24,7 +24,8 @@ pub struct ShownHead {
     pub size: u64,
     /// Leaves under the newest head with a quorum; 0 while there is none.
     pub served_size: u64,
-    /// Leaves under the head that readers see: the newest with a quorum, or simply the newest while there is none.
+    /// Leaves under the head that readers see: the newest with a quorum, or simply the newest while there is none. Never
+    /// fewer than they saw before.
     pub shown_size: u64,
     /// That head, with the cosignatures that are known.
     pub shown: Vec<u8>,
@@ -45,6 +46,12 @@ impl ShownHead {
         // While nothing has a quorum readers are shown the newest.
         if before.served_size > self.served_size || (is_behind && self.served_size == 0) {
             self.served_size = before.served_size;
+            self.shown_size = before.shown_size;
+            self.shown.clone_from(&before.shown);
+        }
+        // The first quorum may be for an older head than the one shown while there was none. To whoever saw that one the
+        // log would have shrunk, which nobody forgives: it stays until a newer one has a quorum.
+        if before.shown_size > self.shown_size {
             self.shown_size = before.shown_size;
             self.shown.clone_from(&before.shown);
         }
@@ -286,7 +293,8 @@ mod tests {
             ("a late one of a log without a quorum", [(7, 0, "b"), (5, 0, "a")], (7, 0, 7, "b")),
             ("more cosignatures, no quorum yet", [(5, 0, "a"), (5, 0, "a+")], (5, 0, 5, "a+")),
             ("more cosignatures than the quorum", [(5, 5, "a"), (5, 5, "a+")], (5, 5, 5, "a+")),
-            ("the first quorum, of an older head", [(7, 0, "b"), (7, 5, "a")], (7, 5, 5, "a")),
+            ("the first quorum, of an older head", [(7, 0, "b"), (7, 5, "a")], (7, 5, 7, "b")),
+            ("the first quorum, of the newest", [(7, 0, "b"), (7, 7, "b+")], (7, 7, 7, "b+")),
         ] {
             let (size, served, shown, note) = expected;
             assert_eq!(merged(id, readings), (size, served, shown, note.to_owned()), "{what}");

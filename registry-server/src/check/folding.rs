@@ -134,15 +134,13 @@ impl Checking<'_> {
         data: &Path,
     ) -> Result<(), Stopped> {
         let Some(tail) = self.fold_leaves(log, vkey, sound).await? else { return Ok(()) };
-        let (aside, store) = (self.scratch.store.clone(), self.store.clone());
+        let aside = self.scratch.store.clone();
         self.git_log(log, vkey, sound, tail.log, data).await?;
         if sound < log.size {
             self.report.unchecked.push(format!("what follows from {} after {sound} leaves", log.origin));
             return Ok(());
         }
-        if log.served_size > 0 && store.root_at(log.id, log.served_size).await?.is_some() {
-            aside.set_served(tail.log, log.served_size).await.map_err(scratch)?;
-        }
+        aside.drop_superseded(tail.log, log.kept_size.min(log.size)).await.map_err(scratch)?;
         for table in Derived::ALL {
             self.compare(log, table, &tail).await?;
         }

@@ -389,6 +389,7 @@ impl Mending<'_> {
             hosted: is_ours,
             size,
             served_size: served.unwrap_or(0),
+            kept_size: 0,
         };
         self.checking.gathered = Some(gathered);
         let folded = self.checking.fold_leaves(&log, &vkey, size).await;

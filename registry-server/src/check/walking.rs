@@ -87,6 +87,13 @@ impl Checking<'_> {
             let why = format!("readers are shown {} leaves, of which no head was signed", log.served_size);
             self.report.note(Kind::Log, log.origin.as_str(), why);
         }
+        if log.kept_size > log.served_size {
+            let why = format!(
+                "what {} leaves superseded is said to be dropped, readers are shown {}",
+                log.kept_size, log.served_size
+            );
+            self.report.note(Kind::Log, log.origin.as_str(), why);
+        }
         Ok(sound)
     }
 

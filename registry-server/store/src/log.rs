@@ -37,6 +37,8 @@ pub struct Log {
     pub size: u64,
     /// The size that readers are shown, at most `size`.
     pub served_size: u64,
+    /// Up to which size what was superseded is dropped, at most `served_size`: that is done in parts.
+    pub kept_size: u64,
 }
 
 /// Why a log could not be added.
@@ -57,10 +59,10 @@ pub enum CreateLogError {
 }
 holds_fault!(CreateLogError);
 
-type LogColumns = (i64, String, String, Option<String>, bool, i64, i64);
+type LogColumns = (i64, String, String, Option<String>, bool, i64, i64, i64);
 
 fn log_from_sql(row: LogColumns) -> Result<Log, ReadError> {
-    let (id, origin, vkey, publisher, hosted, size, served_size) = row;
+    let (id, origin, vkey, publisher, hosted, size, served_size, kept_size) = row;
     Ok(Log {
         id: LogId(id),
         origin: parsed_from_sql(&origin, "a log's origin")?,
@@ -69,6 +71,7 @@ fn log_from_sql(row: LogColumns) -> Result<Log, ReadError> {
         hosted,
         size: from_sql(size, "a log's size")?,
         served_size: from_sql(served_size, "a log's served size")?,
+        kept_size: from_sql(kept_size, "a log's kept size")?,
     })
 }
 
@@ -101,7 +104,7 @@ impl Store {
         let mut tx = writing.begin().await?;
         let row = sqlx::query_as::<_, LogColumns>(
             "INSERT INTO log (origin, vkey, publisher, hosted) VALUES (?, ?, ?, ?) ON CONFLICT (origin) DO NOTHING
-             RETURNING id, origin, vkey, publisher, hosted, size, served_size",
+             RETURNING id, origin, vkey, publisher, hosted, size, served_size, kept_size",
         )
         .bind(origin.as_str())
         .bind(vkey)
@@ -121,7 +124,7 @@ impl Store {
     /// [`ReadError::Fault`], or [`ReadError::Damaged`] for a row that the store did not write.
     pub async fn logs(&self) -> Result<Vec<Log>, ReadError> {
         sqlx::query_as::<_, LogColumns>(
-            "SELECT id, origin, vkey, publisher, hosted, size, served_size FROM log ORDER BY origin",
+            "SELECT id, origin, vkey, publisher, hosted, size, served_size, kept_size FROM log ORDER BY origin",
         )
         .fetch_all(&self.readers())
         .await?
@@ -136,7 +139,7 @@ impl Store {
     /// As [`logs`](Self::logs).
     pub async fn log(&self, origin: &Origin) -> Result<Option<Log>, ReadError> {
         sqlx::query_as::<_, LogColumns>(
-            "SELECT id, origin, vkey, publisher, hosted, size, served_size FROM log WHERE origin = ?",
+            "SELECT id, origin, vkey, publisher, hosted, size, served_size, kept_size FROM log WHERE origin = ?",
         )
         .bind(origin.as_str())
         .fetch_optional(&self.readers())

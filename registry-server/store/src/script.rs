@@ -234,12 +234,12 @@ impl<'a> Script<'a> {
         if step.is_served {
             for statement in PRUNE {
                 self.add(statement, Demand::Nothing);
-                self.bind(log).bind(log).bind(since);
+                self.bind(log).bind(log).bind(since).bind(log);
             }
-            for statement in [SHOW, FORGET_COSIGNATURES] {
-                self.add(statement, Demand::Nothing);
-                self.bind(since).bind(log);
-            }
+            self.add(SHOW, Demand::Nothing);
+            self.bind(since).bind(since).bind(log);
+            self.add(FORGET_COSIGNATURES, Demand::Nothing);
+            self.bind(since).bind(log);
         }
     }
 

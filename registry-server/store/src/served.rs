@@ -36,42 +36,83 @@ pub enum ServeError {
 }
 holds_fault!(ServeError);
 
-/// Drops what a newer row supersedes at the size served now. Only rows that came since the size served before can
-/// supersede anything, so the cost follows what is new, not what is there.
+/// Parts of what is superseded that one call drops, at most; what is left is dropped by the next ones.
+const PARTS_AT_ONCE: u32 = 16;
+
+/// Drops what a newer row supersedes at a size that readers are shown, of 256 leaves at most: a few milliseconds. Only rows
+/// that came since this was done before can supersede anything, so the cost follows what is new, not what is there.
 ///
-/// Parameters: log, log again, size served from now on. Comes before [`SHOW`].
+/// Parameters: log, log, size served from now on, log. Comes before [`SHOW`].
 pub(crate) const PRUNE: [&str; 4] = [
     "DELETE FROM line WHERE (log, brick, entry, since) IN (
        SELECT old.log, old.brick, old.entry, old.since FROM line AS new JOIN line AS old
          ON old.log = new.log AND old.brick = new.brick AND old.entry = new.entry AND old.since < new.since
-       WHERE new.log = ? AND new.since > (SELECT served_size FROM log WHERE id = ?) AND new.since <= ?)",
+       WHERE new.log = ? AND new.since > (SELECT kept_size FROM log WHERE id = ?)
+         AND new.since <= (SELECT min(?, kept_size + 256) FROM log WHERE id = ?))",
     "DELETE FROM index_file WHERE (log, brick, since) IN (
        SELECT old.log, old.brick, old.since FROM index_file AS new JOIN index_file AS old
          ON old.log = new.log AND old.brick = new.brick AND old.since < new.since
-       WHERE new.log = ? AND new.since > (SELECT served_size FROM log WHERE id = ?) AND new.since <= ?)",
+       WHERE new.log = ? AND new.since > (SELECT kept_size FROM log WHERE id = ?)
+         AND new.since <= (SELECT min(?, kept_size + 256) FROM log WHERE id = ?))",
     "DELETE FROM bucket_node WHERE (log, level, idx, since) IN (
        SELECT old.log, old.level, old.idx, old.since FROM bucket_node AS new JOIN bucket_node AS old
          ON old.log = new.log AND old.level = new.level AND old.idx = new.idx AND old.since < new.since
-       WHERE new.log = ? AND new.since > (SELECT served_size FROM log WHERE id = ?) AND new.since <= ?)",
+       WHERE new.log = ? AND new.since > (SELECT kept_size FROM log WHERE id = ?)
+         AND new.since <= (SELECT min(?, kept_size + 256) FROM log WHERE id = ?))",
     "DELETE FROM service WHERE (log, service, since) IN (
        SELECT old.log, old.service, old.since FROM service AS new JOIN service AS old
          ON old.log = new.log AND old.service = new.service AND old.since < new.since
-       WHERE new.log = ? AND new.since > (SELECT served_size FROM log WHERE id = ?) AND new.since <= ?)",
+       WHERE new.log = ? AND new.since > (SELECT kept_size FROM log WHERE id = ?)
+         AND new.since <= (SELECT min(?, kept_size + 256) FROM log WHERE id = ?))",
 ];
 
-/// Parameters: size served from now on, log.
-pub(crate) const SHOW: &str = "UPDATE log SET served_size = ? WHERE id = ?";
+/// Parameters: size served from now on, the same again, log. Comes after [`PRUNE`].
+pub(crate) const SHOW: &str =
+    "UPDATE log SET served_size = ?, kept_size = min(?, kept_size + 256) WHERE id = ?";
 /// Parameters: size served from now on, log.
 pub(crate) const FORGET_COSIGNATURES: &str = "DELETE FROM cosignature WHERE size < ? AND log = ?";
 
 impl Store {
     /// Shows readers the log as of `size`, and drops what was superseded by then, with the cosignatures of smaller heads.
-    /// Returns whether anything changed.
+    /// Returns whether anything changed. Where there is very much to drop, others write in between, and some is left.
     ///
     /// # Errors
     /// [`ServeError::NotASize`] when `size` is smaller than the size served now, or no head of it was signed.
     pub async fn set_served(&self, log: LogId, size: u64) -> Result<bool, ServeError> {
-        self.watch(self.serve(log, size).await)
+        let has_moved = self.watch(self.serve(log, size).await)?;
+        for _ in 1..PARTS_AT_ONCE {
+            if !has_moved || self.watch(self.drop_part(log, size).await)? {
+                break;
+            }
+        }
+        Ok(has_moved)
+    }
+
+    /// Drops what is superseded at `size`, however much there is and whatever readers are shown: for a store that is held
+    /// against one that has dropped as much.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn drop_superseded(&self, log: LogId, size: u64) -> Result<(), Fault> {
+        while !self.watch(self.drop_part(log, size).await)? {}
+        Ok(())
+    }
+
+    /// Drops a part of what is superseded at `size`. Returns whether that was the last.
+    async fn drop_part(&self, log: LogId, size: u64) -> Result<bool, Fault> {
+        let mut writing = self.writing().await?;
+        let mut tx = writing.begin().await?;
+        prune(&mut tx, log, size).await?;
+        let kept_size = sqlx::query_scalar::<_, i64>(
+            "UPDATE log SET kept_size = max(kept_size, min(?, kept_size + 256)) WHERE id = ? RETURNING kept_size",
+        )
+        .bind(to_sql(size))
+        .bind(log.0)
+        .fetch_optional(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        writing.done();
+        Ok(kept_size.is_none_or(|kept_size| kept_size >= to_sql(size)))
     }
 
     async fn serve(&self, log: LogId, size: u64) -> Result<bool, ServeError> {
@@ -108,11 +149,16 @@ impl Store {
 
 /// Moves what readers see to `size`, a signed head of the log.
 async fn move_served(tx: &mut Transaction<'_, Sqlite>, log: LogId, size: u64) -> Result<(), Fault> {
+    prune(tx, log, size).await?;
+    sqlx::query(SHOW).bind(to_sql(size)).bind(to_sql(size)).bind(log.0).execute(&mut **tx).await?;
+    sqlx::query(FORGET_COSIGNATURES).bind(to_sql(size)).bind(log.0).execute(&mut **tx).await?;
+    Ok(())
+}
+
+async fn prune(tx: &mut Transaction<'_, Sqlite>, log: LogId, size: u64) -> Result<(), Fault> {
     for statement in PRUNE {
-        sqlx::query(statement).bind(log.0).bind(log.0).bind(to_sql(size)).execute(&mut **tx).await?;
-    }
-    for statement in [SHOW, FORGET_COSIGNATURES] {
-        sqlx::query(statement).bind(to_sql(size)).bind(log.0).execute(&mut **tx).await?;
+        let query = sqlx::query(statement).bind(log.0).bind(log.0).bind(to_sql(size)).bind(log.0);
+        query.execute(&mut **tx).await?;
     }
     Ok(())
 }

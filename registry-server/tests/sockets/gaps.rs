@@ -311,8 +311,15 @@ async fn a_witness_says_that_it_is_catching_up_and_remembers_what_it_finds_of_it
     south.start().await;
     // The home answers; the only other mirror does not.
     until("it has asked", || !south.registry().catching_up(false).is_empty()).await;
-    let status = south.get("/api/v1/sync").await.json();
-    assert!(status["catching_up"].to_string().contains("0 of 1 other"), "{status}");
+    let deadline = Instant::now() + crate::http::LIMIT;
+    loop {
+        let status = south.get("/api/v1/sync").await.json();
+        if status["catching_up"].to_string().contains("0 of 1 other") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{status}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert!(!cosigns(&town.north.registry_arc(), &town, &south).await);
     let id = log_id(&Registry::log_key_name(&town.body));
     let last = south.get(&format!("/witness/{id}/checkpoint")).await;

@@ -1,7 +1,9 @@
 //! Are steps written whole, once, in order, or not at all?
 
 use brick_schemas::Digest;
-use brick_store::{CommitError, CreateLogError, Fault, LeafKind, LogStep, ServeError, Store, StoreOptions};
+use brick_store::{
+    CommitError, CreateLogError, Fault, LeafKind, LogId, LogStep, ServeError, Store, StoreOptions,
+};
 use sqlx::Connection as _;
 
 use crate::fixture::{
@@ -290,6 +292,39 @@ async fn readers_are_never_shown_less_or_what_was_not_signed() {
         assert!(matches!(err, ServeError::NotASize { served_size: 3, size: 6, .. }), "{size}: {err}");
     }
     assert!(store.set_served(log, 6).await.unwrap());
+}
+
+/// A node that changes with every step, as the root of the bucket tree does.
+fn step_with_node(log: LogId, old_size: u64, new_size: u64) -> LogStep {
+    let nodes = vec![node(16, 0, root(log, new_size))];
+    LogStep { nodes, ..step(log, old_size, new_size) }
+}
+
+#[tokio::test]
+async fn what_was_superseded_while_readers_saw_nothing_new_is_dropped_in_parts() {
+    const STEPS: u64 = 5_000;
+    let (_dir, store) = empty().await;
+    let log = hosted_log(&store, "a.example").await.id;
+    let steps: Vec<LogStep> = (0..STEPS).map(|at| step_with_node(log, at, at + 1)).collect();
+    for steps in steps.chunks(1_000) {
+        store.commit(steps).await.unwrap();
+    }
+    let state = async || {
+        let stored = store.log(&origin("a.example/log")).await.unwrap().unwrap();
+        (stored.served_size, stored.kept_size, row_count(&store, "bucket_node").await as u64)
+    };
+    assert_eq!(state().await, (0, 0, STEPS));
+    // One call drops so much and no more; the newest of what was dropped from stays.
+    store.set_served(log, STEPS).await.unwrap();
+    assert_eq!(state().await, (STEPS, 16 * 256, STEPS - 16 * 256 + 1));
+    assert_eq!(store.bucket_node(log, 16, 0, STEPS).await.unwrap(), Some(root(log, STEPS)));
+    // Every later step drops some more.
+    let next = LogStep { is_served: true, ..step_with_node(log, STEPS, STEPS + 1) };
+    store.commit(&[next]).await.unwrap();
+    assert_eq!(state().await, (STEPS + 1, 17 * 256, STEPS + 1 - 17 * 256 + 1));
+    store.drop_superseded(log, STEPS + 1).await.unwrap();
+    assert_eq!(state().await, (STEPS + 1, STEPS + 1, 1));
+    assert_eq!(store.bucket_node(log, 16, 0, STEPS + 1).await.unwrap(), Some(root(log, STEPS + 1)));
 }
 
 #[tokio::test]

@@ -68,6 +68,7 @@ fn measure(options: &Options) -> Result<Vec<Figure>, Trouble> {
         println!("{}", report::heading());
     }
     let (mut figures, mut loads) = (Vec::new(), vec![machine::load_average()]);
+    let mut failed = None;
     let wanted =
         |part: &&Part| options.names.is_empty() || options.names.iter().any(|name| name == part.name);
     let is_named = |part: &&Part| options.names.iter().any(|name| name == part.name);
@@ -76,7 +77,11 @@ fn measure(options: &Options) -> Result<Vec<Figure>, Trouble> {
         let found = match (part.run)(&mut bench) {
             Ok(found) => found,
             Err(Trouble::Missing(why)) => vec![Figure::own(part.about, "", "").skipped(&why)],
-            Err(failed) => return Err(failed),
+            // What was measured before is told: it may have taken hours.
+            Err(err) => {
+                failed = Some(err);
+                break;
+            }
         };
         loads.push(machine::load_average());
         if is_for_people {
@@ -101,7 +106,7 @@ fn measure(options: &Options) -> Result<Vec<Figure>, Trouble> {
     } else {
         println!("\nload average before each part and at the end: {loads}");
     }
-    Ok(figures)
+    failed.map_or(Ok(figures), Err)
 }
 
 fn chain(err: &dyn std::error::Error) -> String {
