@@ -72,6 +72,17 @@ pub(crate) const SHOW: &str =
 /// Parameters: size served from now on, log.
 pub(crate) const FORGET_COSIGNATURES: &str = "DELETE FROM cosignature WHERE size < ? AND log = ?";
 
+/// What became of a size that readers are to be shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Served {
+    /// They were shown it before.
+    Before,
+    /// They are, and what it supersedes is gone.
+    Now,
+    /// They are, and more is superseded than one transaction drops.
+    WithMoreToDrop,
+}
+
 impl Store {
     /// Shows readers the log as of `size`, and drops what was superseded by then, with the cosignatures of smaller heads.
     /// Returns whether anything changed. Where there is very much to drop, others write in between, and some is left.
@@ -79,13 +90,15 @@ impl Store {
     /// # Errors
     /// [`ServeError::NotASize`] when `size` is smaller than the size served now, or no head of it was signed.
     pub async fn set_served(&self, log: LogId, size: u64) -> Result<bool, ServeError> {
-        let has_moved = self.watch(self.serve(log, size).await)?;
+        let served = self.watch(self.serve(log, size).await)?;
+        let mut is_left = served == Served::WithMoreToDrop;
         for _ in 1..PARTS_AT_ONCE {
-            if !has_moved || self.watch(self.drop_part(log, size).await)? {
+            if !is_left {
                 break;
             }
+            is_left = !self.watch(self.drop_part(log, size).await)?;
         }
-        Ok(has_moved)
+        Ok(served != Served::Before)
     }
 
     /// Drops what is superseded at `size`, however much there is and whatever readers are shown: for a store that is held
@@ -115,12 +128,12 @@ impl Store {
         Ok(kept_size.is_none_or(|kept_size| kept_size >= to_sql(size)))
     }
 
-    async fn serve(&self, log: LogId, size: u64) -> Result<bool, ServeError> {
+    async fn serve(&self, log: LogId, size: u64) -> Result<Served, ServeError> {
         let mut writing = self.writing().await?;
         let mut tx = writing.begin().await?;
-        let row = sqlx::query_as::<_, (i64, i64, bool)>(
-            "SELECT served_size, size, EXISTS (SELECT 1 FROM checkpoint WHERE log = ?1 AND size = ?2)
-             FROM log WHERE id = ?1",
+        let row = sqlx::query_as::<_, (i64, i64, bool, bool)>(
+            "SELECT served_size, size, EXISTS (SELECT 1 FROM checkpoint WHERE log = ?1 AND size = ?2),
+             ?2 - kept_size > 256 FROM log WHERE id = ?1",
         )
         .bind(log.0)
         .bind(to_sql(size))
@@ -128,16 +141,16 @@ impl Store {
         .await?;
         let outcome = match row {
             None => Err(ServeError::UnknownLog { log }),
-            Some((served_size, _, _)) if served_size == to_sql(size) => Ok(false),
-            Some((served_size, stored, is_signed)) if to_sql(size) < served_size || !is_signed => {
+            Some((served_size, ..)) if served_size == to_sql(size) => Ok(Served::Before),
+            Some((served_size, stored, is_signed, _)) if to_sql(size) < served_size || !is_signed => {
                 let what = "a log's size";
                 let served_size = from_sql(served_size, what).map_err(ServeError::Read)?;
                 let stored = from_sql(stored, what).map_err(ServeError::Read)?;
                 Err(ServeError::NotASize { log, asked: size, served_size, size: stored })
             }
-            Some(_) => {
+            Some((_, _, _, is_much)) => {
                 move_served(&mut tx, log, size).await?;
-                Ok(true)
+                Ok(if is_much { Served::WithMoreToDrop } else { Served::Now })
             }
         };
         // Nothing was written unless the size moved, so there is nothing that would have to be taken back.
