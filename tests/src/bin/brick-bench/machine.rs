@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 const MAX_PROCESSES: usize = 4_096;
 /// Time that a server gets to finish what it does after its answers.
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
+/// Time that a server gets to recover from a large load.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(1_800);
 /// How often it is looked at; it has settled when it used next to nothing meanwhile.
 const SETTLE_STEP: Duration = Duration::from_millis(400);
 
@@ -41,11 +43,22 @@ pub fn file_reads(pid: u32) -> Option<u64> {
 
 /// Waits until a server rests after its answers, so that what it does later is counted too.
 pub fn settle(pid: u32) {
-    let deadline = Instant::now() + SETTLE_LIMIT;
+    rest(pid, 4, SETTLE_LIMIT);
+}
+
+/// Waits until a server has done all that a large load left it with, such as putting its repository in order.
+pub fn recover(pid: u32) {
+    // A repository is put in order when nobody has published for a while.
+    rest(pid, 12, RECOVERY_LIMIT);
+}
+
+/// - `steps`: looks in a row that must find it idle.
+fn rest(pid: u32, steps: u32, limit: Duration) {
+    let deadline = Instant::now() + limit;
     let mut before = cpu_seconds(pid);
     let mut quiet = 0;
     // A registry gathers for a while before it writes to git: one quiet moment is not yet rest.
-    while quiet < 4 && Instant::now() < deadline {
+    while quiet < steps && Instant::now() < deadline {
         std::thread::sleep(SETTLE_STEP);
         let now = cpu_seconds(pid);
         quiet = if now - before <= 0.02 { quiet + 1 } else { 0 };

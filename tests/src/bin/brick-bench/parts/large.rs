@@ -2,6 +2,7 @@
 
 use super::Bench;
 use crate::content::Content;
+use crate::machine::recover;
 use crate::trouble::Trouble;
 use crate::wrk::ANSWERING_CPU;
 use crate::yard::Yard;
@@ -24,6 +25,7 @@ pub(super) fn yard_of(releases: usize) -> Result<Yard, Trouble> {
     let yard = Yard::found(&["registry.north.example"], Some(ANSWERING_CPU));
     eprintln!("publishing {releases} releases");
     yard.fill(0..releases, |n| content(&yard, releases, n))?;
+    recover(yard.pid());
     Ok(yard)
 }
 
