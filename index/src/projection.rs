@@ -328,4 +328,43 @@ mod tests {
         }
         assert_eq!(Projection::open(&path).unwrap().1, Made::Now);
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_flipped_bit_in_a_pack_is_an_error_for_whoever_reads() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("commons.git");
+        let (projection, _) = Projection::open(&path).unwrap();
+        let content = [("a/b", "one file"), ("a/c", "another")];
+        projection.commit(&files(&content), "one", "a.example", 1_000).unwrap();
+        let mut packs =
+            std::fs::read_dir(path.join("objects/pack")).unwrap().map(|pack| pack.unwrap().path());
+        let pack = packs.find(|path| path.extension().is_some_and(|extension| extension == "pack")).unwrap();
+        let sound = std::fs::read(&pack).unwrap();
+        std::fs::set_permissions(&pack, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let (mut refused, mut read) = (0, 0);
+        // Of an object's first byte the bits 4 to 6 are its kind.
+        for (at, bit) in (12..sound.len()).flat_map(|at| (4..7).map(move |bit| (at, bit))) {
+            let mut damaged = sound.clone();
+            damaged[at] ^= 1 << bit;
+            std::fs::write(&pack, &damaged).unwrap();
+            let files = || {
+                let view = crate::follow::View::open(&path, layout::BRANCH, "here")?;
+                let read = |view: crate::follow::View| {
+                    content.iter().map(|(path, _)| view.read(path, 1_000)).collect::<Result<Vec<_>, _>>()
+                };
+                view.map(read).transpose()
+            };
+            match files() {
+                Ok(Some(found)) => {
+                    let expected = content.map(|(_, content)| Some(content.as_bytes().to_vec()));
+                    assert_eq!(found, expected, "byte {at}, bit {bit}");
+                    read += 1;
+                }
+                Ok(None) | Err(_) => refused += 1,
+            }
+        }
+        assert!(refused > 0 && read > 0, "{refused} refused, {read} read");
+    }
 }
