@@ -224,6 +224,7 @@ pub async fn check_in_parts(
         has_records: false,
         gathered: None,
         stretch: stretch.max(1),
+        is_git_whole: true,
         report,
         tell,
     };
@@ -260,12 +261,16 @@ struct Checking<'a> {
     gathered: Option<Gathered>,
     /// Leaves that are folded together.
     stretch: u64,
+    /// Whether git finds its repository whole. libgit2 believes what stands in the index of a pack: one that is damaged
+    /// can end the process.
+    is_git_whole: bool,
     report: Report,
     tell: Box<Tell>,
 }
 
 impl Checking<'_> {
     async fn all(&mut self, data: &std::path::Path) -> Result<(), CheckError> {
+        self.git_objects(data).await;
         (self.tell)("the database");
         match self.store.integrity().await {
             Ok(lines) => {
@@ -300,7 +305,6 @@ impl Checking<'_> {
             Err(err) => self.unreadable("what no log says", &err),
         }
         self.blobs().await;
-        self.git_objects(data).await;
         self.git_strays(data, &logs).await;
         Ok(())
     }

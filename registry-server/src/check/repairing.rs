@@ -190,6 +190,7 @@ async fn mend_database(
         has_records: false,
         gathered: None,
         stretch: super::folding::STRETCH,
+        is_git_whole: true,
         report: Report::default(),
         tell: Box::new(move |line: &str| teller(line)),
     };

@@ -48,6 +48,10 @@ impl Checking<'_> {
         folded: LogId,
         data: &Path,
     ) -> Result<(), Stopped> {
+        if !self.is_git_whole {
+            self.report.unchecked.push(format!("what git holds of {}", log.origin));
+            return Ok(());
+        }
         let path = data.join("commons.git");
         let folder = log.publisher.as_ref().map_or_else(|| layout::COMMONS.to_owned(), layout::log);
         let Some(note) = self.git_head(&path, &folder).await else {
@@ -175,17 +179,13 @@ impl Checking<'_> {
         }
     }
 
-    /// Has git check every object.
+    /// Has git check every object; comes before anything is read there.
     pub(super) async fn git_objects(&mut self, data: &Path) {
         let path = data.join("commons.git");
         if !path.exists() {
             return;
         }
         (self.tell)("git fsck");
-        let opened = path.clone();
-        if let Err(err) = blocking(move || view(&opened).map(|_| ())).await {
-            self.report.note(Kind::Git, "commons.git", chain(&err));
-        }
         // git reads capitals and what follows the line as nothing; they are not what was written.
         if let Ok(written) = std::fs::read(path.join(layout::BRANCH)) {
             let is_lower = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
@@ -213,16 +213,21 @@ impl Checking<'_> {
                 for line in said {
                     self.report.note(Kind::Git, "commons.git", format!("git fsck: {}", line.escape_debug()));
                 }
+                self.is_git_whole = false;
+                return;
             }
             Ok(Err(err)) => self.report.unchecked.push(format!("git's own check: {err}")),
             Err(_) => self.report.unchecked.push("git's own check: it took too long".to_owned()),
+        }
+        if let Err(err) = blocking(move || view(&path).map(|_| ())).await {
+            self.report.note(Kind::Git, "commons.git", chain(&err));
         }
     }
 
     /// Looks for files that no log accounts for.
     pub(super) async fn git_strays(&mut self, data: &Path, logs: &[Log]) {
         let path = data.join("commons.git");
-        if !path.exists() {
+        if !path.exists() || !self.is_git_whole {
             return;
         }
         let publishers: BTreeSet<String> =
