@@ -347,6 +347,11 @@ impl Federation {
         self.seats[seat].room.run("brickyard", args)
     }
 
+    /// The same where it may take so long.
+    pub fn brickyard_within(&self, seat: usize, args: &[&str], limit: Duration) -> Ended {
+        self.seats[seat].room.run_within("brickyard", args, limit)
+    }
+
     /// Starts a registry that was stopped, on its old address.
     ///
     /// # Panics

@@ -149,8 +149,16 @@ impl Room {
     /// # Panics
     /// When it cannot be started, or takes more than [`RUN_TIME_LIMIT`].
     pub fn run(&self, name: &str, args: &[&str]) -> Ended {
+        self.run_within(name, args, RUN_TIME_LIMIT)
+    }
+
+    /// The same for a program that may take so long.
+    ///
+    /// # Panics
+    /// When it cannot be started, or takes more than `limit`.
+    pub fn run_within(&self, name: &str, args: &[&str], limit: Duration) -> Ended {
         let mut running = self.start(name, args);
-        let status = running.wait(RUN_TIME_LIMIT).unwrap_or_else(|| {
+        let status = running.wait(limit).unwrap_or_else(|| {
             panic!("{name} {args:?} did not end:\n{}{}", running.stdout(), running.stderr())
         });
         running.ended(status)

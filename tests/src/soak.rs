@@ -180,9 +180,8 @@ pub fn soak(time: Duration) -> Soaked {
         samples.push(sample(pids));
     });
     let fetches = fetching.join().expect("git is run");
-    demand_logged(&mut scene, &shared);
     let told = std::mem::take(&mut *shared.told.lock().unwrap_or_else(PoisonError::into_inner));
-    Soaked {
+    let soaked = Soaked {
         saturation: rates,
         reads: shared.reads.load(Ordering::Relaxed),
         publishes: shared.publishes.load(Ordering::Relaxed),
@@ -190,7 +189,18 @@ pub fn soak(time: Duration) -> Soaked {
         failures: shared.failures.load(Ordering::Relaxed),
         told,
         samples,
-    }
+    };
+    // Said before all of it is checked, which may take minutes and fail.
+    eprintln!(
+        "{} reads, {} publishes, {fetches} fetches, {} failures; memory × {:.2}, open files × {:.2}; now all is checked",
+        soaked.reads,
+        soaked.publishes,
+        soaked.failures,
+        soaked.memory_growth(),
+        soaked.file_growth()
+    );
+    demand_logged(&mut scene, &shared);
+    soaked
 }
 
 /// A registry that has just started signs nothing before others have said how far they saw its logs.

@@ -20,6 +20,8 @@ const SENT_AGAIN: usize = 5;
 const MAX_LOOKS: usize = 50;
 /// It commits once a second.
 const BEFORE_GIT_IS_ASKED_AGAIN: Duration = Duration::from_millis(100);
+/// Time that a check of all that is stored may take: after a long soak there is much of it.
+const CHECK_LIMIT: Duration = Duration::from_secs(3_600);
 /// Bytes of an archive, at most.
 const MAX_ARCHIVE_BYTES: usize = 1 << 20;
 
@@ -205,8 +207,8 @@ impl Scene {
     /// # Panics
     /// When something is wrong.
     pub fn check(&self, seat: usize) {
-        let report =
-            self.federation.brickyard(seat, &["check", "--config", "registry.toml", "--json"]).success();
+        let args = ["check", "--config", "registry.toml", "--json"];
+        let report = self.federation.brickyard_within(seat, &args, CHECK_LIMIT).success();
         let report: serde_json::Value = serde_json::from_str(&report).expect("a report");
         let is_whole = report["clean"] == true
             && report["missing_count"] == 0
