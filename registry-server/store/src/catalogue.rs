@@ -4,8 +4,8 @@
 //! refused with [`ReadError::NotKept`]. A reader takes [`Log::served_size`](crate::Log::served_size) and, when refused
 //! because the registry moved on meanwhile, takes it again.
 //!
-//! A row that is found is the newest as of the size asked for: one that was superseded by then is gone since that was
-//! shown. So whoever reads one row need not ask whether the log moved unless there is none; under publishing without pause
+//! A row that is found is the newest as of the size asked for: whatever dropped a newer one dropped those before it too. So
+//! whoever reads one row need not ask whether the log moved unless there is none; under publishing without pause
 //! it always has.
 
 use brick_schemas::{BrickName, Digest, Version};
