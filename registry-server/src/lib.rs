@@ -42,6 +42,7 @@ pub mod mirroring;
 pub mod nodes;
 pub mod openapi;
 pub mod own_heads;
+pub mod own_thread;
 pub mod peer_clients;
 pub mod peer_heads;
 pub mod plain;

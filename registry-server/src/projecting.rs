@@ -17,7 +17,6 @@ use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 use tokio::time::Instant;
 
-use crate::blocking::blocking;
 use crate::git_process::GitProcess;
 use crate::heads::ShownHead;
 use crate::problem::said;
@@ -52,7 +51,7 @@ const TEXTS_BYTES: u64 = 8 * 1024 * 1024;
 
 const README: &str = include_str!("repository_readme.md");
 
-/// Projects for as long as the registry runs.
+/// Projects for as long as the registry runs. Blocks while it commits: it has a thread of its own.
 pub async fn run(registry: Arc<Registry>) {
     let checked = tokio::spawn(is_whole(registry.clone()));
     let mut task = Projecting::new(registry);
@@ -89,7 +88,7 @@ pub async fn run(registry: Arc<Registry>) {
             Err(err) => {
                 failures += 1;
                 // A repository that cannot be written is not made again: what readers fetch from would be gone.
-                if !may_write(&task.registry).await {
+                if !may_write(&task.registry) {
                     failures = 0;
                 }
                 task.projected.clear();
@@ -105,7 +104,7 @@ pub async fn run(registry: Arc<Registry>) {
     }
 }
 
-/// Commits all that git does not have of a registry that is not being served.
+/// Commits all that git does not have of a registry that is not being served. Blocks the thread.
 ///
 /// # Errors
 /// [`RegistryError`].
@@ -148,16 +147,14 @@ async fn is_whole(registry: Arc<Registry>) -> bool {
 }
 
 /// Whether the folder of the repository takes files.
-async fn may_write(registry: &Registry) -> bool {
+fn may_write(registry: &Registry) -> bool {
     const PROBE_BYTES: usize = 64 * 1024;
-    let path = registry.projection.path().to_owned();
-    blocking(move || {
-        let mut file = tempfile::NamedTempFile::new_in(path)?;
+    let probe = || {
+        let mut file = tempfile::NamedTempFile::new_in(registry.projection.path())?;
         std::io::Write::write_all(&mut file, &[0; PROBE_BYTES])?;
         file.as_file().sync_all()
-    })
-    .await
-    .is_ok()
+    };
+    probe().is_ok()
 }
 
 struct Projecting {
@@ -259,9 +256,8 @@ impl Projecting {
             n => format!("{n} leaves"),
         };
         crash_point("git-gathered");
-        let projection = self.registry.projection.clone();
-        let author = self.registry.settings.id.to_string();
-        blocking(move || projection.commit(&content, &message, &author, now())).await?;
+        let author = self.registry.settings.id.as_str();
+        self.registry.projection.commit(&content, &message, author, now())?;
         crash_point("git-committed");
         self.registry.metrics.git_commits.inc();
         self.commits += 1;
@@ -340,9 +336,7 @@ impl Projecting {
         if let Some(size) = self.projected.get(folder) {
             return Ok(*size);
         }
-        let projection = self.registry.projection.clone();
-        let path = layout::checkpoint(folder);
-        let note = blocking(move || projection.read(&path)).await?;
+        let note = self.registry.projection.read(&layout::checkpoint(folder))?;
         let size = note
             .and_then(|note| Note::parse(&note).ok())
             .and_then(|note| Checkpoint::parse(&note.text).ok())
@@ -358,12 +352,10 @@ impl Projecting {
         }
         self.written.clear();
         self.projected.clear();
-        let path = self.registry.projection.path().to_owned();
-        let made = blocking(move || {
-            std::fs::remove_dir_all(&path).map_err(|err| ProjectionError::Io { path: path.clone(), err })?;
-            Projection::open(&path)
-        });
-        match made.await {
+        let path = self.registry.projection.path();
+        let removed = std::fs::remove_dir_all(path);
+        let made = removed.map_err(|err| ProjectionError::Io { path: path.to_owned(), err });
+        match made.and_then(|()| Projection::open(path)) {
             Ok(_) => tracing::warn!("the git repository is made again from the logs"),
             Err(err) => tracing::error!(why = %said(&err), "the git repository cannot be made again"),
         }

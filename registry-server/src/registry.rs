@@ -140,6 +140,9 @@ pub enum RegistryError {
         #[source]
         err: std::io::Error,
     },
+    /// The system gives no thread.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
 }
 
 impl RegistryError {

@@ -11,7 +11,9 @@ use brick_schemas::predicate::PublisherStatus;
 use brick_schemas::{Digest, Origin, PublisherName};
 use brick_store::{CommitError, crash_point};
 use brick_trust::{BasisRoot, SignedEntry};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::closed::Closed;
 use crate::drafting::{Accepted, Answer, Draft, DraftError, draft_commons, draft_opening, draft_publisher};
@@ -70,10 +72,13 @@ pub struct Sequencer {
     kept: KeptIndex,
     /// How often the store had been opened again when the edges were read.
     resumed: u64,
+    /// Where connections to others live.
+    outside: Handle,
 }
 
 impl Sequencer {
-    /// Reads the edge of every log that this registry hosts. One that does not add up is closed; reading goes on.
+    /// Reads the edge of every log that this registry hosts. One that does not add up is closed; reading goes on. The runtime
+    /// that this is called in asks peers for it later, wherever it runs.
     ///
     /// # Errors
     /// [`RegistryError::Store`].
@@ -82,7 +87,8 @@ impl Sequencer {
         queue: mpsc::Receiver<Submission>,
     ) -> Result<Self, RegistryError> {
         let (tails, kept, resumed) = (BTreeMap::new(), KeptIndex::default(), registry.store.resumed());
-        let mut sequencer = Self { registry, queue, tails, kept, resumed };
+        let outside = Handle::current();
+        let mut sequencer = Self { registry, queue, tails, kept, resumed, outside };
         sequencer.load_tails().await?;
         Ok(sequencer)
     }
@@ -122,7 +128,7 @@ impl Sequencer {
     pub async fn run(mut self) {
         match self.registry.hosted_origins().await {
             Ok(origins) => {
-                own_heads::ask(&self.registry, &origins).await;
+                self.ask(origins).await;
             }
             Err(err) => tracing::error!(why = %said(&err), "cannot tell which logs are hosted here"),
         }
@@ -136,6 +142,17 @@ impl Sequencer {
             }
             crash_point("batch-taken");
             self.sequence(batch).await;
+        }
+    }
+
+    /// Asks the peers how far they have seen logs, before those are signed.
+    async fn ask(&self, origins: Vec<Origin>) {
+        let registry = self.registry.clone();
+        let asked = self.outside.spawn(async move { own_heads::ask(&registry, &origins).await });
+        if let Err(err) = AbortOnDropHandle::new(asked).await
+            && let Ok(panic) = err.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
         }
     }
 
@@ -303,7 +320,7 @@ impl Sequencer {
             })
             .collect();
         let origins: Vec<Origin> = new.iter().map(|record| record.origin.clone()).collect();
-        own_heads::ask(&self.registry, &origins).await;
+        self.ask(origins).await;
         let mut drafts = Vec::new();
         for record in new {
             if self.registry.closed_log(&record.origin).is_some() {

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::own_thread::OwnThread;
 use crate::registry::{Registry, RegistryError};
 use crate::sequencer::Sequencer;
 use crate::settings::Settings;
@@ -20,6 +22,8 @@ pub struct Server {
     stop: watch::Sender<bool>,
     listening: JoinHandle<usize>,
     tasks: JoinSet<()>,
+    /// Of what waits for the disk.
+    threads: [OwnThread; 2],
 }
 
 /// Starts a registry: opens its directory, proves what it holds, listens, and begins to follow.
@@ -38,18 +42,22 @@ pub async fn start(settings: Settings) -> Result<Server, RegistryError> {
     let door = listening::Door::new(registry.clone(), routes::router(registry.clone()));
     let (patience, bound) = (registry.settings.patience, listening::connection_bound());
     let listening = tokio::spawn(listening::serve(listener, door, patience, bound, stopped));
+    // The sequencer has no sockets: what asks others is left to this runtime.
+    let (mut alone, mut with_processes) = (Builder::new_current_thread(), Builder::new_current_thread());
+    let sequencing = OwnThread::start("sequencer", alone.enable_time(), || sequencer.run());
+    let projected = registry.clone();
+    let projecting = OwnThread::start("git", with_processes.enable_all(), || projecting::run(projected));
+    let threads = [sequencing.map_err(RegistryError::Thread)?, projecting.map_err(RegistryError::Thread)?];
     let mut tasks = JoinSet::new();
-    tasks.spawn(sequencer.run());
     tasks.spawn(gap::run(registry.clone()));
     tasks.spawn(recovering::run(registry.clone()));
-    tasks.spawn(projecting::run(registry.clone()));
     tasks.spawn(asking::run(registry.clone()));
     tasks.spawn(sync::run(registry.clone()));
     tasks.spawn(witness::run(registry.clone()));
     tasks.spawn(blobs::run(registry.clone()));
     tasks.spawn(sweep::run(registry.clone()));
     registry.projected.notify_one();
-    Ok(Server { registry, address, stop, listening, tasks })
+    Ok(Server { registry, address, stop, listening, tasks, threads })
 }
 
 impl Server {
@@ -72,6 +80,9 @@ impl Server {
             tracing::warn!(cut, "connections were cut: they did not finish in time");
         }
         // Between two awaits nothing is half written: what counts is one database transaction.
+        for thread in &mut self.threads {
+            thread.stop().await;
+        }
         self.tasks.shutdown().await;
         self.registry.store.clone().close().await;
     }

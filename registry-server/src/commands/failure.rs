@@ -69,7 +69,7 @@ impl Failure {
             RegistryError::Refused(_) => Self { code: EXIT_ALARM, ..failure },
             RegistryError::Listen { .. } => Self { code: EXIT_UNAVAILABLE, ..failure }
                 .next("choose another address with `listen` in registry.toml, or stop what uses it"),
-            RegistryError::Store(_) | RegistryError::Git(_) => failure,
+            RegistryError::Store(_) | RegistryError::Git(_) | RegistryError::Thread(_) => failure,
         }
     }
 }

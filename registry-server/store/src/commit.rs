@@ -4,12 +4,14 @@ use std::borrow::Borrow;
 use std::collections::HashSet;
 
 use brick_schemas::{BrickName, Digest, Version};
+use rusqlite::TransactionBehavior;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
+use crate::apply::apply;
 use crate::crash_point::crash_point;
 use crate::fault::{Fault, ReadError, holds_fault};
 use crate::log::LogId;
-use crate::open::Store;
-use crate::script::Script;
+use crate::open::{GENERATION, Store};
 use crate::step::{LogStep, check};
 
 /// Why steps were not committed. Nothing of any of them was written, see [`Fault`] for the one doubt.
@@ -94,6 +96,12 @@ pub enum CommitError {
 }
 holds_fault!(CommitError);
 
+impl From<rusqlite::Error> for CommitError {
+    fn from(err: rusqlite::Error) -> Self {
+        Self::Fault(err.into())
+    }
+}
+
 impl From<ReadError> for CommitError {
     fn from(err: ReadError) -> Self {
         match err {
@@ -106,7 +114,8 @@ impl From<ReadError> for CommitError {
 impl Store {
     /// Moves logs forward, all or none, in one transaction: when this returns `Ok`, a power cut loses nothing of it.
     ///
-    /// Steps are applied in order; one log may occur several times. A refused step refuses all.
+    /// Steps are applied in order; one log may occur several times. A refused step refuses all. The calling thread does the
+    /// work and waits for the disk: the runtime's own threads are given to others meanwhile, any other is the caller's loss.
     ///
     /// # Errors
     /// See [`CommitError`]. After a fault in the commit itself the caller asks [`payload_index`](Self::payload_index)
@@ -126,32 +135,48 @@ impl Store {
         here: &HashSet<Digest>,
     ) -> Result<(), CommitError> {
         let mut writing = self.writing().await?;
-        let generation = writing.generation();
-        let mut tx = writing.begin_unguarded().await?;
-        crash_point("commit-begun");
-        let mut script = Script::guarded(generation);
-        let mut outcome = Ok(());
-        for step in steps {
-            script.step(step.borrow(), here);
-            if script.is_long() {
-                outcome = std::mem::take(&mut script).run(&mut tx).await;
-            }
-            if outcome.is_err() {
-                break;
-            }
+        let (connection, generation) = writing.commits();
+        let outcome = in_place(|| write(connection, generation, steps, here));
+        // A fault drops the connections with the transaction; a refusal is no reason to open others.
+        if !matches!(outcome, Err(CommitError::Fault(_))) {
+            writing.done();
         }
-        if outcome.is_ok() {
-            outcome = script.run(&mut tx).await;
-        }
-        crash_point("commit-applied");
-        match outcome {
-            Ok(()) => tx.commit().await?,
-            // A fault drops the connection with the transaction; a refusal is no reason to open another.
-            Err(err @ CommitError::Fault(_)) => return Err(err),
-            Err(_) => tx.rollback().await?,
-        }
-        writing.done();
-        crash_point("commit-done");
         outcome
     }
+}
+
+/// Does what blocks on this very thread. What else waits for its turn on it goes on elsewhere.
+fn in_place<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+/// One transaction. It holds the write lock from the start, so that it cannot fail half-way for want of it.
+fn write<S: Borrow<LogStep>>(
+    connection: &mut rusqlite::Connection,
+    generation: i64,
+    steps: &[S],
+    here: &HashSet<Digest>,
+) -> Result<(), CommitError> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    crash_point("commit-begun");
+    let applied = (|| {
+        let stored = tx.prepare_cached(GENERATION)?.query_row([], |row| row.get::<_, i64>(0))?;
+        if stored != generation {
+            return Err(Fault::TakenOver.into());
+        }
+        steps.iter().try_for_each(|step| apply(&tx, step.borrow(), here))
+    })();
+    crash_point("commit-applied");
+    match applied {
+        // The flush that makes a publish durable: SQLite syncs the write-ahead log before this returns.
+        Ok(()) => tx.commit()?,
+        // It may have ended the transaction by itself, and the connection goes too.
+        Err(CommitError::Fault(_)) => drop(tx),
+        Err(_) => tx.rollback()?,
+    }
+    crash_point("commit-done");
+    applied
 }

@@ -5,31 +5,41 @@ use brick_schemas::Digest;
 use crate::LogId;
 use crate::trouble::{Trouble, is_out_of_files};
 
+/// What a library of the database says: the one for steps of logs, or the one for all else.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum SqlError {
+    /// For all else.
+    Sqlx(#[from] sqlx::Error),
+    /// For steps.
+    Rusqlite(#[from] rusqlite::Error),
+}
+
 /// A failure of the database or of the disk below it. Nothing of the operation was written, except after [`Fault::Io`]
 /// in a commit: then the outcome is not known until the store is opened again.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// No room for the write. Reads go on; writes succeed again when there is room.
     #[error("the disk of the store is full")]
-    DiskFull(#[source] sqlx::Error),
+    DiskFull(#[source] SqlError),
     /// Another connection held a lock, or all readers were busy, for longer than the time-out.
     #[error("the store was busy for too long")]
-    Locked(#[source] sqlx::Error),
+    Locked(#[source] SqlError),
     /// The file system or the database file refuses writes.
     #[error("the store is on a read-only file system")]
-    ReadOnly(#[source] sqlx::Error),
+    ReadOnly(#[source] SqlError),
     /// As many files are open as this process, or the machine, may have.
     #[error("the store cannot open its database: too many files are open")]
-    NoFiles(#[source] sqlx::Error),
+    NoFiles(#[source] SqlError),
     /// The database file cannot be opened just now.
     #[error("the store cannot open its database")]
-    CannotOpen(#[source] sqlx::Error),
+    CannotOpen(#[source] SqlError),
     /// The disk failed to read or write. After a failed write the store stops writing, see [`Fault::Stopped`].
     #[error("the disk of the store failed")]
-    Io(#[source] sqlx::Error),
+    Io(#[source] SqlError),
     /// The database file is damaged.
     #[error("the database of the store is damaged")]
-    Damaged(#[source] sqlx::Error),
+    Damaged(#[source] SqlError),
     /// A disk failure came before. A page whose write failed may look clean afterwards, so nothing is written until the
     /// store has been opened again, and looked through: see [`Store::try_again`](crate::Store::try_again).
     #[error("the store stopped writing until it has been looked through: {0}")]
@@ -39,11 +49,34 @@ pub enum Fault {
     TakenOver,
     /// Anything else that the database reports.
     #[error("the database of the store refused")]
-    Other(#[source] sqlx::Error),
+    Other(#[source] SqlError),
 }
 
 impl From<sqlx::Error> for Fault {
     fn from(err: sqlx::Error) -> Self {
+        let code = match &err {
+            sqlx::Error::PoolTimedOut => return Self::Locked(err.into()),
+            sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => {
+                return Self::DiskFull(err.into());
+            }
+            sqlx::Error::Io(io) if is_out_of_files(io) => return Self::NoFiles(err.into()),
+            sqlx::Error::Io(_) => return Self::Io(err.into()),
+            sqlx::Error::Database(database) => database.code().and_then(|code| code.parse::<i32>().ok()),
+            _ => None,
+        };
+        Self::of_code(code, err.into())
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(err: rusqlite::Error) -> Self {
+        Self::of_code(err.sqlite_error().map(|error| error.extended_code), err.into())
+    }
+}
+
+impl Fault {
+    /// - `code`: SQLite's extended result code, where the error is SQLite's.
+    fn of_code(code: Option<i32>, err: SqlError) -> Self {
         // Primary result codes of SQLite are the low byte of the extended ones (sqlite.org/rescode.html).
         const BUSY: i32 = 5;
         const LOCKED: i32 = 6;
@@ -56,16 +89,6 @@ impl From<sqlx::Error> for Fault {
         /// The shared-memory file could not grow: on a full disk this comes before FULL does.
         const IOERR_SHMSIZE: i32 = IOERR | (19 << 8);
 
-        let code = match &err {
-            sqlx::Error::PoolTimedOut => return Self::Locked(err),
-            sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => {
-                return Self::DiskFull(err);
-            }
-            sqlx::Error::Io(io) if is_out_of_files(io) => return Self::NoFiles(err),
-            sqlx::Error::Io(_) => return Self::Io(err),
-            sqlx::Error::Database(database) => database.code().and_then(|code| code.parse::<i32>().ok()),
-            _ => None,
-        };
         match code {
             Some(IOERR_SHMSIZE) => Self::DiskFull(err),
             Some(code) => match code & 0xff {
@@ -84,13 +107,11 @@ impl From<sqlx::Error> for Fault {
             None => Self::Other(err),
         }
     }
-}
 
-impl Fault {
     /// Calls a failed write what it is: the file system takes none.
     pub(crate) fn rename_read_only(&mut self) {
         if let Self::Io(err) = self {
-            let err = std::mem::replace(err, sqlx::Error::PoolClosed);
+            let err = std::mem::replace(err, sqlx::Error::PoolClosed.into());
             *self = Self::ReadOnly(err);
         }
     }

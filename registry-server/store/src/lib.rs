@@ -20,6 +20,7 @@
 
 #![warn(missing_docs)]
 
+mod apply;
 mod backup;
 mod blob;
 mod buckets;
@@ -38,7 +39,6 @@ mod open;
 #[cfg(test)]
 mod plans;
 mod salvage;
-mod script;
 mod seal;
 mod search;
 mod served;
@@ -49,6 +49,7 @@ mod sync;
 mod tiles;
 mod trouble;
 mod witness;
+mod writer;
 
 pub use backup::{BackedUp, BackupError, RESTORED, copy_store, restore_store};
 pub use blob::{BlobError, BlobWriter};
@@ -59,7 +60,7 @@ pub use compare::{Derived, Difference, DifferenceKind, MAX_DIFFERENCES};
 pub use cosignature::{CosignatureError, CosignatureRow, MAX_COSIGNATURES};
 pub use crash_point::{CRASH_POINT_VARIABLE, CRASH_POINTS, CrashPointError, check_crash_point, crash_point};
 pub use evidence::{Evidence, EvidenceError, MAX_EVIDENCE_BYTES, MAX_EVIDENCE_PER_LOG};
-pub use fault::{Fault, ReadError};
+pub use fault::{Fault, ReadError, SqlError};
 pub use inspect::{BlobFile, MAX_INTEGRITY_LINES, MAX_NAMED_PER_READ, NamedBlob, digest_of_file};
 pub use log::{CreateLogError, Log, LogId};
 pub use meta::MAX_META_BYTES;

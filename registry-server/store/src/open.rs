@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::blob::BlobDir;
@@ -14,11 +14,16 @@ use crate::fault::{Fault, MayHoldFault, ReadError, from_sql, to_sql};
 use crate::log::LogId;
 use crate::seal::seal_old_rows;
 use crate::trouble::{Standing, is_read_only};
+use crate::writer::{Writer, Writing};
 
+/// The database, below the store's directory.
+const DATABASE: &str = "registry.sqlite3";
 /// Read connections, at most.
 pub const MAX_READERS: u32 = 64;
-/// Statements that a connection keeps prepared, at most: all of the store's own, with every size of a batch.
-const PREPARED_STATEMENTS: usize = 128;
+/// Connections of the writer.
+const WRITERS: u64 = 2;
+/// Statements that a connection keeps prepared, at most.
+const PREPARED_STATEMENTS: usize = 64;
 /// The write-ahead log is cut back to this size after a checkpoint, so that one burst does not keep the disk for ever.
 const WAL_BYTES: &str = "67108864";
 /// Pages in the write-ahead log (16 MiB) after which a commit moves them into the database. A publish writes some 35, mostly
@@ -51,7 +56,11 @@ impl Default for StoreOptions {
 impl StoreOptions {
     /// SQLite counts in KiB where the number is negative, and holds no more of them than an `i32`.
     fn cache_kib_of_each(&self) -> u64 {
-        (self.cache_bytes / 1024 / (u64::from(self.readers) + 1)).clamp(64, 1 << 30)
+        (self.cache_bytes / 1024 / (u64::from(self.readers) + WRITERS)).clamp(64, 1 << 30)
+    }
+
+    pub(crate) fn busy_timeout(&self) -> Duration {
+        Duration::from_millis(self.busy_timeout_ms)
     }
 }
 
@@ -114,8 +123,8 @@ impl From<sqlx::Error> for OpenError {
 }
 
 /// How hard the database flushes; the weak one exists so that a test can show that it is refused.
-#[derive(Clone, Copy)]
-enum Flush {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
     Full,
     /// Not at all: what is in it is made again rather than recovered.
     Never,
@@ -131,11 +140,11 @@ pub struct Store {
 
 pub(crate) struct Inner {
     readers: RwLock<SqlitePool>,
-    writer: Mutex<Option<SqliteConnection>>,
+    writer: Mutex<Option<Writer>>,
     pub(crate) connect: SqliteConnectOptions,
     pub(crate) options: StoreOptions,
     generation: i64,
-    pub(crate) is_scratch: bool,
+    flush: Flush,
     pub(crate) blobs: BlobDir,
     /// How writing went: after a failed write the same memory may hold pages that are not on the disk.
     pub(crate) standing: Arc<Standing>,
@@ -184,6 +193,7 @@ impl Store {
                 .await?;
         // SQLite flushes the folder when it makes its write-ahead log, not when it makes the database file.
         sync_dir(dir)?;
+        let writer = Writer::beside(writer, &dir.join(DATABASE), &options, flush).await?;
 
         let readers = connect_readers(&connect, &options).await?;
         Ok(Self {
@@ -193,7 +203,7 @@ impl Store {
                 connect,
                 options,
                 generation,
-                is_scratch: matches!(flush, Flush::Never),
+                flush,
                 blobs,
                 standing,
                 dir: dir.to_owned(),
@@ -212,8 +222,7 @@ impl Store {
     pub async fn close(self) {
         self.readers().close().await;
         if let Some(writer) = self.inner.writer.lock().await.take() {
-            // The last connection to close checkpoints. If that fails, the next opening replays the log.
-            let _ = writer.close().await;
+            writer.close().await;
         }
     }
 
@@ -229,19 +238,13 @@ impl Store {
         // Whoever waited for its turn may have waited for the failing write.
         self.writable()?;
         if slot.is_none() {
-            let mut writer = self.inner.connect.connect().await?;
-            let checked = match self.inner.is_scratch {
-                true => Ok(()),
-                false => check_durability(&mut writer).await,
-            };
-            match checked {
-                Ok(()) => {}
+            match self.inner.connect_writer().await {
+                Ok(writer) => *slot = Some(writer),
                 Err(OpenError::Fault(fault)) => return Err(fault),
-                Err(err) => return Err(Fault::Io(sqlx::Error::Configuration(err.into()))),
+                Err(err) => return Err(Fault::Io(sqlx::Error::Configuration(err.into()).into())),
             }
-            *slot = Some(writer);
         }
-        Ok(Writing { slot, generation: self.inner.generation, is_done: false })
+        Ok(Writing::of(slot, self.inner.generation))
     }
 
     /// Passes `outcome` on, and notes what it says of the disk: a failed write stops the store's writing.
@@ -311,8 +314,17 @@ pub(crate) async fn demand_kept(
 
 impl Inner {
     /// The writer's place, when nobody writes.
-    pub(crate) async fn writing_slot(&self) -> MutexGuard<'_, Option<SqliteConnection>> {
+    pub(crate) async fn writing_slot(&self) -> MutexGuard<'_, Option<Writer>> {
         self.writer.lock().await
+    }
+
+    /// Another writer, which keeps what it acknowledges.
+    pub(crate) async fn connect_writer(&self) -> Result<Writer, OpenError> {
+        let mut shared = self.connect.connect().await?;
+        if self.flush != Flush::Never {
+            check_durability(&mut shared).await?;
+        }
+        Writer::beside(shared, &self.dir.join(DATABASE), &self.options, self.flush).await
     }
 
     /// Puts other read connections in place; the old ones are the caller's to close.
@@ -347,83 +359,52 @@ pub(crate) async fn connect_readers(
     Ok(readers)
 }
 
-/// The writer's turn. Unless it ends with [`done`](Self::done), the connection is thrown away: after an error or a
-/// cancelled future nobody can be sure which transaction it is in, and opening another costs a millisecond.
-pub(crate) struct Writing<'a> {
-    slot: MutexGuard<'a, Option<SqliteConnection>>,
-    generation: i64,
-    is_done: bool,
-}
-
-impl Writing<'_> {
-    /// Begins a transaction that holds the write lock from the start, so that it cannot fail half-way for want of it.
-    pub(crate) async fn begin(&mut self) -> Result<Transaction<'_, Sqlite>, Fault> {
-        let generation = self.generation;
-        let mut tx = self.begin_unguarded().await?;
-        if sqlx::query_scalar::<_, i64>(GENERATION).fetch_one(&mut *tx).await? != generation {
-            return Err(Fault::TakenOver);
-        }
-        Ok(tx)
-    }
-
-    /// As [`begin`](Self::begin), for whoever compares [`GENERATION`] with [`generation`](Self::generation) on the way.
-    pub(crate) async fn begin_unguarded(&mut self) -> Result<Transaction<'_, Sqlite>, Fault> {
-        let writer = self.slot.as_mut().expect("writing() filled the slot");
-        Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
-    }
-
-    /// The number of this opening.
-    pub(crate) fn generation(&self) -> i64 {
-        self.generation
-    }
-
-    /// The transaction was committed or rolled back, and the connection may be used again.
-    pub(crate) fn done(mut self) {
-        self.is_done = true;
-    }
-}
-
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
-        if !self.is_done {
-            self.slot.take();
-        }
-    }
-}
-
 fn connect_options(dir: &Path, options: &StoreOptions, flush: Flush) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(dir.join("registry.sqlite3"))
+    let connect = SqliteConnectOptions::new()
+        .filename(dir.join(DATABASE))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(match flush {
-            Flush::Full => SqliteSynchronous::Full,
-            Flush::Never => SqliteSynchronous::Off,
-            #[cfg(test)]
-            Flush::Normal => SqliteSynchronous::Normal,
-        })
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_millis(options.busy_timeout_ms))
+        .busy_timeout(options.busy_timeout())
         .statement_cache_capacity(PREPARED_STATEMENTS)
-        // Where fsync does not reach the platter (macOS), these make SQLite use the call that does.
-        .pragma("fullfsync", "ON")
-        .pragma("checkpoint_fullfsync", "ON")
-        .pragma("cache_size", format!("-{}", options.cache_kib_of_each()))
-        .pragma("journal_size_limit", WAL_BYTES)
-        .pragma("wal_autocheckpoint", WAL_PAGES)
-        .pragma("trusted_schema", "OFF")
-        .disable_statement_logging()
+        .disable_statement_logging();
+    pragmas(options, flush).into_iter().fold(connect, |connect, (name, value)| connect.pragma(name, value))
 }
+
+/// What every connection is told.
+pub(crate) fn pragmas(options: &StoreOptions, flush: Flush) -> [(&'static str, String); 8] {
+    let synchronous = match flush {
+        Flush::Full => "FULL",
+        Flush::Never => "OFF",
+        #[cfg(test)]
+        Flush::Normal => "NORMAL",
+    };
+    [
+        ("synchronous", synchronous.to_owned()),
+        ("foreign_keys", "ON".to_owned()),
+        // Where fsync does not reach the platter (macOS), these make SQLite use the call that does.
+        ("fullfsync", "ON".to_owned()),
+        ("checkpoint_fullfsync", "ON".to_owned()),
+        ("cache_size", format!("-{}", options.cache_kib_of_each())),
+        ("journal_size_limit", WAL_BYTES.to_owned()),
+        ("wal_autocheckpoint", WAL_PAGES.to_owned()),
+        ("trusted_schema", "OFF".to_owned()),
+    ]
+}
+
+/// Settings as they read back where the database keeps what it acknowledges.
+pub(crate) const DURABILITY: [(&str, &str); 5] = [
+    ("journal_mode", "wal"),
+    ("synchronous", "2"),
+    ("foreign_keys", "1"),
+    ("fullfsync", "1"),
+    ("checkpoint_fullfsync", "1"),
+];
 
 /// Reads the settings back: a build or a file system may silently give weaker ones than were asked for.
 pub(crate) async fn check_durability(connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    for (pragma, statement, needed) in [
-        ("journal_mode", "PRAGMA journal_mode", "wal"),
-        ("synchronous", "PRAGMA synchronous", "2"),
-        ("foreign_keys", "PRAGMA foreign_keys", "1"),
-        ("fullfsync", "PRAGMA fullfsync", "1"),
-        ("checkpoint_fullfsync", "PRAGMA checkpoint_fullfsync", "1"),
-    ] {
+    for (pragma, needed) in DURABILITY {
+        // One of the names above.
+        let statement = AssertSqlSafe(format!("PRAGMA {pragma}"));
         let row = sqlx::query(statement).fetch_one(&mut *connection).await?;
         let found = match sqlx::Row::try_get_unchecked::<String, _>(&row, 0) {
             Ok(text) => text,

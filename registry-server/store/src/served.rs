@@ -54,11 +54,18 @@ pub(crate) const PRUNE: [&str; 4] = [
          ON old.log = new.log AND old.brick = new.brick AND old.since < new.since
        WHERE new.log = ? AND new.since > (SELECT kept_size FROM log WHERE id = ?)
          AND new.since <= (SELECT min(?, kept_size + 256) FROM log WHERE id = ?))",
+    // The nodes that changed are those above the buckets of the index files that did.
     "DELETE FROM bucket_node WHERE (log, level, idx, since) IN (
-       SELECT old.log, old.level, old.idx, old.since FROM bucket_node AS new JOIN bucket_node AS old
-         ON old.log = new.log AND old.level = new.level AND old.idx = new.idx AND old.since < new.since
-       WHERE new.log = ? AND new.since > (SELECT kept_size FROM log WHERE id = ?)
-         AND new.since <= (SELECT min(?, kept_size + 256) FROM log WHERE id = ?))",
+       WITH RECURSIVE part (after, upto) AS (SELECT kept_size, min(?3, kept_size + 256) FROM log WHERE id = ?2),
+       place (level, idx) AS (
+         SELECT 0, bucket FROM part CROSS JOIN index_file AS changed INDEXED BY index_file_by_since
+           WHERE changed.log = ?1 AND changed.since > part.after AND changed.since <= part.upto
+         UNION SELECT level + 1, idx / 2 FROM place WHERE level < 16)
+       SELECT old.log, old.level, old.idx, old.since FROM part CROSS JOIN place
+         CROSS JOIN bucket_node AS old
+           ON old.log = ?4 AND old.level = place.level AND old.idx = place.idx AND old.since < (
+             SELECT max(since) FROM bucket_node AS new WHERE new.log = ?4 AND new.level = place.level
+               AND new.idx = place.idx AND new.since <= part.upto))",
     "DELETE FROM service WHERE (log, service, since) IN (
        SELECT old.log, old.service, old.since FROM service AS new JOIN service AS old
          ON old.log = new.log AND old.service = new.service AND old.since < new.since

@@ -42,7 +42,7 @@ pub struct LogStep {
     pub lines: Vec<LineRow>,
     /// The index file of every brick in `lines`.
     pub files: Vec<FileRow>,
-    /// Every node of the bucket tree that changed.
+    /// Every node of the bucket tree that changed: those above the buckets of `files`.
     pub nodes: Vec<BucketNodeRow>,
     /// Service entries that are current from now on.
     pub services: Vec<ServiceRow>,
@@ -131,12 +131,12 @@ pub struct FileRow {
     pub bytes: u64,
 }
 
-/// A node of the bucket tree as of the step's `new_size`. The store does not care which end level 0 is.
+/// A node of the bucket tree as of the step's `new_size`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BucketNodeRow {
-    /// 0 to 16.
+    /// 0, of the buckets themselves, to 16, of the root.
     pub level: u8,
-    /// Counted from the left in its level, below 65,536.
+    /// Counted from the left in its level, below 65,536; two nodes are below each.
     pub index: u32,
     /// Its hash.
     pub hash: Digest,

@@ -13,11 +13,11 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use brick_schemas::Digest;
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use crate::blob::BlobError;
 use crate::fault::Fault;
-use crate::open::{OpenError, Store, check_durability, connect_readers};
+use crate::open::{OpenError, Store, connect_readers};
 
 /// Bytes written to see whether the disk takes writes again.
 const PROBE_BYTES: usize = 64 * 1024;
@@ -264,25 +264,22 @@ impl Store {
         let mut slot = self.inner.writing_slot().await;
         // Its transaction, if it is in one, is rolled back with it.
         if let Some(old) = slot.take() {
-            let _ = old.close().await;
+            old.close().await;
         }
-        let mut writer = self.inner.connect.connect().await?;
-        if !self.inner.is_scratch {
-            check_durability(&mut writer).await?;
-        }
-        self.inner.demand_generation(&mut writer).await?;
+        let mut writer = self.inner.connect_writer().await?;
+        self.inner.demand_generation(&mut writer.shared).await?;
         if self.trouble() == Some(Trouble::Damaged) {
-            demand_whole(&mut writer).await?;
+            demand_whole(&mut writer.shared).await?;
         }
         // The pages of a flush that failed may look clean and not be on the disk. The checkpoint writes what the
         // write-ahead log holds into the database, and flushes that: these are other pages, written now.
         let (is_busy, _, _) = sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(&mut writer)
+            .fetch_one(&mut writer.shared)
             .await?;
         if is_busy != 0 {
-            return Err(Fault::Locked(sqlx::Error::PoolTimedOut).into());
+            return Err(Fault::Locked(sqlx::Error::PoolTimedOut.into()).into());
         }
-        sqlx::query(TOUCH).execute(&mut writer).await?;
+        sqlx::query(TOUCH).execute(&mut writer.shared).await?;
         // Readers only now: until writing works the old ones read on.
         let readers = connect_readers(&self.inner.connect, &self.inner.options).await?;
         let old = self.inner.swap_readers(readers);
@@ -313,7 +310,7 @@ async fn demand_whole(connection: &mut SqliteConnection) -> Result<(), OpenError
     let said = sqlx::query_scalar::<_, String>("PRAGMA quick_check(1)").fetch_one(&mut *connection).await?;
     match said.as_str() {
         "ok" => Ok(()),
-        _ => Err(Fault::Damaged(sqlx::Error::Protocol(said)).into()),
+        _ => Err(Fault::Damaged(sqlx::Error::Protocol(said).into()).into()),
     }
 }
 
@@ -346,6 +343,8 @@ fn rewrite(path: &Path, tmp: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::{ConnectOptions as _, Connection as _};
+
     use super::*;
     use crate::StoreOptions;
 
@@ -356,7 +355,7 @@ mod tests {
     }
 
     fn eio() -> Fault {
-        Fault::Io(sqlx::Error::Io(io::Error::other("EIO")))
+        Fault::Io(sqlx::Error::Io(io::Error::other("EIO")).into())
     }
 
     #[tokio::test]
@@ -420,7 +419,7 @@ mod tests {
     async fn a_damaged_database_is_not_written_before_it_is_whole() {
         let (_dir, store) = opened().await;
         store.meta_put("key", b"value").await.unwrap();
-        let damaged = Fault::Damaged(sqlx::Error::Protocol("malformed".into()));
+        let damaged = Fault::Damaged(sqlx::Error::Protocol("malformed".into()).into());
         store.watch(Err::<(), Fault>(damaged)).unwrap_err();
         assert_eq!(store.trouble(), Some(Trouble::Damaged));
         assert!(matches!(store.try_again().await, Ok(Again::Reopened(_))), "it was only said to be damaged");

@@ -294,10 +294,11 @@ async fn readers_are_never_shown_less_or_what_was_not_signed() {
     assert!(store.set_served(log, 6).await.unwrap());
 }
 
-/// A node that changes with every step, as the root of the bucket tree does.
+/// A node that changes with every step and the index file below it, as the root of the bucket tree does.
 fn step_with_node(log: LogId, old_size: u64, new_size: u64) -> LogStep {
     let nodes = vec![node(16, 0, root(log, new_size))];
-    LogStep { nodes, ..step(log, old_size, new_size) }
+    let files = vec![file("case", &new_size.to_string())];
+    LogStep { nodes, files, ..step(log, old_size, new_size) }
 }
 
 #[tokio::test]
