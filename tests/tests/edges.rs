@@ -92,7 +92,8 @@ const OUTSIDE: [&str; 22] = [
 ];
 
 /// What lies at the top of the repository.
-const TOP: [&str; 17] = [
+const TOP: [&str; 18] = [
+    ".cargo",
     ".ci",
     ".gitattributes",
     ".gitignore",

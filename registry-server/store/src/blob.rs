@@ -262,6 +262,8 @@ impl BlobWriter {
         let path = shard.join(&expected.to_string()[2..]);
         let (settled, standing) = (self.settled, self.standing.clone());
         let keep = move || {
+            // Before anything has the name: whoever could not open it then would not know whether the name is durable.
+            let folder = fs::File::open(&shard).map_err(BlobError::io("open the folder of"))?;
             let (file, mut tmp) = match sink {
                 Ok(written) => written,
                 Err((bytes, _room)) => {
@@ -280,8 +282,7 @@ impl BlobWriter {
             crash_point("blob-renamed");
             // Then the name: a rename lives in the folder, and without this comes back under the temporary one.
             // The folder's own name was flushed when the store was opened, so nothing above it is new.
-            let flushed = fs::File::open(&shard).and_then(|shard| shard.sync_all());
-            if let Err(err) = flushed {
+            if let Err(err) = folder.sync_all() {
                 // The name is visible but not known to be durable, and asking again could say so falsely.
                 standing.suspect(expected);
                 return Err(BlobError::io("flush the name of")(err));
