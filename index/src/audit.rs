@@ -329,7 +329,7 @@ fn compare_index(
         report.releases += parse_index_file(&found).map_or(0, |lines| lines.len() as u64);
     }
     let known: BTreeSet<String> = files.keys().map(|brick| layout::index_file(publisher, brick)).collect();
-    demand_no_others(view, &format!("index/{publisher}"), &known)
+    demand_no_others(view, &layout::index(publisher), &known)
 }
 
 fn compare_services(

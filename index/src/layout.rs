@@ -1,6 +1,7 @@
 //! Where does what lie in the git repository? (design §9) One function a kind of file, and the way back from names.
 
 use brick_schemas::{BrickName, PublisherName};
+use brick_tlog::snapshot::bucket_of;
 
 /// The branch that holds the commons.
 pub const BRANCH: &str = "refs/heads/main";
@@ -30,9 +31,15 @@ pub fn entry(folder: &str, index: u64) -> String {
     )
 }
 
-/// A brick's index file.
+/// The folder of a publisher's index files.
+pub fn index(publisher: &PublisherName) -> String {
+    format!("index/{publisher}")
+}
+
+/// A brick's index file: `index/<publisher>/<xx>/<brick>.jsonl`, `<xx>` being the first byte of the SHA-256 of the name in
+/// hexadecimal. A commit writes each folder on the way anew, so none may grow with the publisher.
 pub fn index_file(publisher: &PublisherName, brick: &BrickName) -> String {
-    format!("index/{publisher}/{brick}.jsonl")
+    format!("{}/{:02x}/{brick}.jsonl", index(publisher), bucket_of(brick.as_str()) >> 8)
 }
 
 /// A service's current entry, decoded for people.
@@ -54,5 +61,13 @@ mod tests {
         ] {
             assert_eq!(entry(COMMONS, index), path);
         }
+    }
+
+    #[test]
+    fn index_files_are_spread_by_the_digest_of_their_names() {
+        let publisher = PublisherName::parse("north.example").unwrap();
+        // printf missed-bin | sha256sum | cut -c 1-2
+        let brick = BrickName::parse("missed-bin").unwrap();
+        assert_eq!(index_file(&publisher, &brick), "index/north.example/17/missed-bin.jsonl");
     }
 }

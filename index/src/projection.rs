@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use git2::build::TreeUpdateBuilder;
-use git2::{ConfigLevel, FileMode, ObjectType, Oid, Repository, RepositoryInitOptions, Signature, Time};
+use git2::{
+    ConfigLevel, FileMode, ObjectType, Oid, Repository, RepositoryInitOptions, Signature, Time, Tree,
+};
 
 use crate::layout;
 
@@ -176,9 +178,20 @@ impl Projection {
         let mut update = TreeUpdateBuilder::new();
         let mut new_objects = Vec::new();
         let mut folders = BTreeSet::new();
+        // Each folder is read once: paths are sorted.
+        let mut folder_before: (Option<&str>, Option<Tree<'_>>) = (None, None);
         for (path, content) in files {
             let oid = odb.write(ObjectType::Blob, content)?;
-            if before.get_path(Path::new(path)).is_ok_and(|entry| entry.id() == oid) {
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+            if folder_before.0 != Some(folder) {
+                let tree = match folder {
+                    "" => Some(before.clone()),
+                    _ => before.get_path(Path::new(folder)).and_then(|at| repository.find_tree(at.id())).ok(),
+                };
+                folder_before = (Some(folder), tree);
+            }
+            let there = folder_before.1.as_ref().and_then(|tree| tree.get_name(name));
+            if there.is_some_and(|entry| entry.id() == oid) {
                 continue;
             }
             update.upsert(path.as_str(), oid, FileMode::Blob);

@@ -49,12 +49,17 @@ const TEXTS: usize = 1_024;
 /// Bytes of them, at most.
 const TEXTS_BYTES: u64 = 8 * 1024 * 1024;
 
+/// What the repository says of itself.
+const README_FILE: &str = "README.md";
 const README: &str = include_str!("repository_readme.md");
 
 /// Projects for as long as the registry runs. Blocks while it commits: it has a thread of its own.
 pub async fn run(registry: Arc<Registry>) {
     let checked = tokio::spawn(is_whole(registry.clone()));
     let mut task = Projecting::new(registry);
+    if task.is_laid_out_otherwise() {
+        task.rebuild().await;
+    }
     let mut checked = Some(checked);
     let mut failures = 0;
     loop {
@@ -62,7 +67,7 @@ pub async fn run(registry: Arc<Registry>) {
         tokio::select! {
             () = notified => {}
             () = tokio::time::sleep(QUIET), if task.commits >= SOME_COMMITS && task.has_grown() => {
-                task.repack();
+                task.repack(Order::Whole);
                 continue;
             }
             whole = async { checked.as_mut().expect("asked only while it is there").await }, if checked.is_some() => {
@@ -81,7 +86,7 @@ pub async fn run(registry: Arc<Registry>) {
                 failures = 0;
                 task.registry.ask_witnesses.notify_one();
                 if task.registry.projection.packs().is_ok_and(|packs| packs.count > MAX_PACKS) {
-                    task.repack();
+                    task.repack(Order::Packs);
                 }
                 tokio::time::sleep_until(begun + task.registry.settings.patience.between_commits).await;
             }
@@ -165,9 +170,9 @@ struct Projecting {
     projected: BTreeMap<String, u64>,
     /// A repack under way.
     packed: Option<tokio::task::JoinHandle<()>>,
-    /// Commits since the last repack began.
+    /// Commits since the whole was last put in order.
     commits: usize,
-    /// Bytes of all packs when the last repack ended.
+    /// Bytes of all packs then.
     packed_bytes: Arc<AtomicU64>,
     /// Index files as git got them last, by path. Wrong ones do no harm: what they amount to is compared with the store.
     texts: Cache<String, Vec<u8>, Bulk>,
@@ -249,7 +254,7 @@ impl Projecting {
 
     async fn commit(&mut self, files: Files) -> Result<(), RegistryError> {
         let Files { mut content, leaves, heads } = files;
-        content.insert("README.md".to_owned(), README.as_bytes().to_vec());
+        content.insert(README_FILE.to_owned(), README.as_bytes().to_vec());
         let message = match leaves {
             0 => "cosignatures".to_owned(),
             1 => "1 leaf".to_owned(),
@@ -344,6 +349,13 @@ impl Projecting {
         Ok(size)
     }
 
+    /// Whether the repository says of itself something else than this program writes: one of before, whose files may lie
+    /// elsewhere.
+    fn is_laid_out_otherwise(&self) -> bool {
+        let said = self.registry.projection.read(README_FILE);
+        said.is_ok_and(|said| said.is_some_and(|said| said != README.as_bytes()))
+    }
+
     /// Throws the repository away and notes every log as due: it is a fold of them.
     async fn rebuild(&mut self) {
         if let Some(repack) = self.packed.take() {
@@ -372,19 +384,23 @@ impl Projecting {
 
     /// Small packs pile up, one a commit: `git` folds them together beside the projecting, those of about one size at a time,
     /// so that what is done over and over again is little. Readers keep what they have open.
-    fn repack(&mut self) {
+    fn repack(&mut self, order: Order) {
         if self.packed.as_ref().is_some_and(|repack| !repack.is_finished()) {
             return;
         }
-        self.commits = 0;
+        if matches!(order, Order::Whole) {
+            self.commits = 0;
+        }
         let (projection, packed_bytes) = (self.registry.projection.clone(), self.packed_bytes.clone());
         self.packed = Some(tokio::spawn(async move {
             let mut command = brick_index::follow::plain_git(projection.path());
             command
-                // The index over all packs tells what a commit leads to, which a clone would else find out by walking.
                 // One thread: it is in no hurry, and others are.
-                .args(["-c", "pack.threads=1"])
-                .args(["repack", "--quiet", "--geometric=2", "-d", "--write-midx", "--write-bitmap-index"])
+                .args(["-c", "pack.threads=1", "repack", "--quiet", "--geometric=2", "-d", "--write-midx"])
+                .args(match order {
+                    Order::Packs => None,
+                    Order::Whole => Some("--write-bitmap-index"),
+                })
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
@@ -393,9 +409,21 @@ impl Projecting {
                 Ok(Ok(status)) if status.success() => {}
                 other => tracing::warn!(?other, "git repack did not finish"),
             }
-            packed_bytes.store(projection.packs().map_or(0, |packs| packs.bytes), Ordering::Relaxed);
+            if matches!(order, Order::Whole) {
+                packed_bytes.store(projection.packs().map_or(0, |packs| packs.bytes), Ordering::Relaxed);
+            }
         }));
     }
+}
+
+/// How much of a repository is put in order.
+#[derive(Clone, Copy)]
+enum Order {
+    /// The number of its packs.
+    Packs,
+    /// What a commit leads to as well, which whoever clones would else find out by walking. It costs as much as there is in
+    /// the repository, so not while more is coming.
+    Whole,
 }
 
 /// Why a log's files could not be put together.

@@ -85,21 +85,28 @@ impl Checking<'_> {
         let Some(publisher) = &log.publisher else { return Ok(()) };
         let store = &self.scratch.store;
         let files = store.files_changed(folded, 0, size).await?;
-        let files =
-            files.into_iter().map(|row| (format!("{}.jsonl", row.brick), Expected::Sha256(row.sha256)));
+        let files = files
+            .into_iter()
+            .map(|row| (layout::index_file(publisher, &row.brick), Expected::Sha256(row.sha256)));
         let files = files.collect::<Vec<_>>();
         let services = store.services(folded, 0, size).await?;
         let services = services
             .into_iter()
             .map(|state| {
-                (format!("{}.json", state.row.service), Expected::Bytes(state.row.json.into_bytes()))
+                let path = layout::service(publisher, &state.row.service);
+                (path, Expected::Bytes(state.row.json.into_bytes()))
             })
             .collect::<Vec<_>>();
         for (folder, expected) in
-            [(format!("index/{publisher}"), files), (format!("services/{publisher}"), services)]
+            [(layout::index(publisher), files), (format!("services/{publisher}"), services)]
         {
             let path = path.clone();
-            self.git_folder(blocking(move || folder_wrongs(&path, &folder, expected, true)).await);
+            let compare = move || {
+                let Some(view) = view(&path)? else { return Ok(Folder::default()) };
+                let found = view.files(&folder, MAX_FILES)?;
+                Ok(compared(&view, found, expected).without_others())
+            };
+            self.git_folder(blocking(compare).await);
         }
         Ok(())
     }
@@ -125,30 +132,27 @@ impl Checking<'_> {
             let mut expected: Vec<_> = leaves
                 .into_iter()
                 .enumerate()
-                .map(|(at, leaf)| (format!("{at:03}.json"), Expected::Bytes(leaf)))
+                .map(|(at, leaf)| (format!("{here}/{at:03}.json"), Expected::Bytes(leaf)))
                 .collect();
             let beyond = expected.split_off(required);
             first += MAX_LEAVES_PER_READ;
             let path = path.to_owned();
             let found = blocking(move || {
-                let mut wrongs = folder_wrongs(&path, &here, expected, false)?;
-                let beyond_names: BTreeSet<String> = beyond.iter().map(|(name, _)| name.clone()).collect();
-                wrongs.1.retain(|name| !beyond_names.contains(name));
-                let strays = wrongs.1.iter().map(|name| (format!("{here}/{name}"), STRAY.to_owned()));
-                wrongs.0.extend(strays.collect::<Vec<_>>());
-                wrongs.1.clear();
-                if let Some(view) = view(&path)? {
-                    for (name, expected) in beyond {
-                        let file = format!("{here}/{name}");
-                        if let (Some(found), Expected::Bytes(leaf)) =
-                            (view.read(&file, MAX_LEAF_BYTES)?, expected)
-                            && found != leaf
-                        {
-                            wrongs.0.push((file, "it is not what the log says".to_owned()));
-                        }
+                let Some(view) = view(&path)? else { return Ok(Folder::default()) };
+                let names = view.names(&here, MAX_FILES)?;
+                let there = names.into_iter().map(|name| format!("{here}/{name}")).collect();
+                let mut folder = compared(&view, there, expected);
+                folder.others.retain(|path| beyond.iter().all(|(beyond, _)| beyond != path));
+                let mut folder = folder.without_others();
+                for (path, expected) in beyond {
+                    if let (Some(found), Expected::Bytes(leaf)) =
+                        (view.read(&path, MAX_LEAF_BYTES)?, expected)
+                        && found != leaf
+                    {
+                        folder.wrongs.push((path, "it is not what the log says".to_owned()));
                     }
                 }
-                Ok(wrongs)
+                Ok(folder)
             });
             self.git_folder(found.await);
         }
@@ -169,9 +173,9 @@ impl Checking<'_> {
 
     fn git_folder(&mut self, found: Result<Folder, FollowError>) {
         match found {
-            Ok((wrongs, _, sound)) => {
-                self.report.checked.git_files += sound;
-                for (place, why) in wrongs {
+            Ok(folder) => {
+                self.report.checked.git_files += folder.sound;
+                for (place, why) in folder.wrongs {
                     self.report.note(Kind::Git, place, why);
                 }
             }
@@ -263,8 +267,15 @@ impl Checking<'_> {
 
 const STRAY: &str = "no log accounts for it";
 
-/// What is wrong in a folder, names that were not expected, and how many files are as they must be.
-type Folder = (Vec<Wrong>, Vec<String>, u64);
+/// What was found in a folder.
+#[derive(Default)]
+struct Folder {
+    wrongs: Vec<Wrong>,
+    /// Paths that nobody expects.
+    others: Vec<String>,
+    /// Files that are as they must be.
+    sound: u64,
+}
 
 fn view(path: &Path) -> Result<Option<View>, FollowError> {
     match path.exists() {
@@ -273,29 +284,31 @@ fn view(path: &Path) -> Result<Option<View>, FollowError> {
     }
 }
 
-/// Compares one folder with what it must hold.
+impl Folder {
+    /// What nobody expects is wrong too.
+    fn without_others(mut self) -> Self {
+        let strays = self.others.drain(..).map(|path| (path.escape_debug().to_string(), STRAY.to_owned()));
+        self.wrongs.extend(strays);
+        self
+    }
+}
+
+/// Compares files with what they must be.
 ///
-/// - `alone`: whether other names are wrong; otherwise they are handed back.
-fn folder_wrongs(
-    path: &Path,
-    folder: &str,
-    expected: Vec<(String, Expected)>,
-    alone: bool,
-) -> Result<Folder, FollowError> {
-    let (mut wrongs, mut sound) = (Vec::new(), 0);
-    let Some(view) = view(path)? else { return Ok((wrongs, Vec::new(), sound)) };
-    let mut others: BTreeSet<String> = view.names(folder, MAX_FILES)?.into_iter().collect();
-    for (name, expected) in expected {
-        others.remove(&name);
-        let file = format!("{folder}/{name}");
-        let found = match view.read(&file, MAX_INDEX_FILE_BYTES) {
+/// - `there`: the paths of all that are there.
+fn compared(view: &View, there: Vec<String>, expected: Vec<(String, Expected)>) -> Folder {
+    let mut folder = Folder::default();
+    let mut others: BTreeSet<String> = there.into_iter().collect();
+    for (path, expected) in expected {
+        others.remove(&path);
+        let found = match view.read(&path, MAX_INDEX_FILE_BYTES) {
             Ok(Some(found)) => found,
             Ok(None) => {
-                wrongs.push((file, "it is missing".to_owned()));
+                folder.wrongs.push((path, "it is missing".to_owned()));
                 continue;
             }
             Err(err) => {
-                wrongs.push((file, chain(&err)));
+                folder.wrongs.push((path, chain(&err)));
                 continue;
             }
         };
@@ -304,17 +317,12 @@ fn folder_wrongs(
             Expected::Sha256(sha256) => Digest::of(&found) == sha256,
         };
         match is_same {
-            true => sound += 1,
-            false => wrongs.push((file, "it is not what the log adds up to".to_owned())),
+            true => folder.sound += 1,
+            false => folder.wrongs.push((path, "it is not what the log adds up to".to_owned())),
         }
     }
-    let mut others: Vec<String> = others.into_iter().collect();
-    if alone {
-        wrongs.extend(
-            others.drain(..).map(|name| (format!("{folder}/{}", name.escape_debug()), STRAY.to_owned())),
-        );
-    }
-    Ok((wrongs, others, sound))
+    folder.others = others.into_iter().collect();
+    folder
 }
 
 /// The names at the top of the repository.

@@ -270,17 +270,22 @@ async fn a_missing_blob_is_listed_apart_and_a_stray_file_in_git_is_a_fault() {
     assert!(report.is_clean(), "{:#?}", report.faults);
     assert_eq!((report.missing_count, report.missing.len()), (1, 1));
     let (git, _) = Projection::open(&settings.data.join("commons.git")).unwrap();
-    let strays = ["evil.txt", "logs/north.example/entries/000/999.json", "index/north.example/ghost.jsonl"];
+    let strays = [
+        "evil.txt",
+        "logs/north.example/entries/000/999.json",
+        "index/north.example/ghost.jsonl",
+        "index/north.example/00/stamp.jsonl",
+    ];
     let stray = strays.map(|path| (path.to_owned(), b"{}\n".to_vec()));
-    let false_line = ("index/north.example/stamp.jsonl".to_owned(), b"{}\n".to_vec());
+    let false_line = ("index/north.example/e0/stamp.jsonl".to_owned(), b"{}\n".to_vec());
     let all = stray.into_iter().chain([false_line]).collect();
     git.commit(&all, "by another hand", "north.example", 1).unwrap();
     let report = checked(settings).await;
     let named: Vec<&str> = report.faults.iter().map(|fault| fault.place.as_str()).collect();
-    for path in strays.iter().chain(&["index/north.example/stamp.jsonl"]) {
+    for path in strays.iter().chain(&["index/north.example/e0/stamp.jsonl"]) {
         assert!(named.contains(path), "{path}: {:#?}", report.faults);
     }
-    assert_eq!(report.fault_count, 4, "{:#?}", report.faults);
+    assert_eq!(report.fault_count, 5, "{:#?}", report.faults);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use brick_index::projection::Projection;
+
 use crate::http::{ask, get, post};
 use crate::town::{Town, until};
 
@@ -54,7 +56,7 @@ async fn a_clone_is_sound_and_a_fetch_brings_only_what_is_new() {
     town.release("parcel", "1.0.0").await;
     town.projected(&town.north).await;
     let clone = cloned(&town, "clone").await;
-    let index = std::fs::read(clone.join("index/north.example/parcel.jsonl")).unwrap();
+    let index = std::fs::read(clone.join("index/north.example/55/parcel.jsonl")).unwrap();
     assert_eq!(index, town.north.get("/index/north.example/parcel.jsonl").await.body);
     let head = std::fs::read(clone.join("logs/north.example/checkpoint")).unwrap();
     assert_eq!(head, town.north.get("/logs/north.example/checkpoint").await.body);
@@ -90,7 +92,8 @@ async fn a_clone_is_sound_and_a_fetch_brings_only_what_is_new() {
     // 2 leaves, a head, an index file, the folders on their ways, a commit: not the whole again.
     let total = counted.split("Total ").nth(1).and_then(|rest| rest.split(' ').next()).expect("git counts");
     assert!(total.parse::<u32>().unwrap() <= 16, "{counted}");
-    let lines = beside(move || ok(&clone, &["show", "origin/main:index/north.example/parcel.jsonl"])).await;
+    let lines =
+        beside(move || ok(&clone, &["show", "origin/main:index/north.example/55/parcel.jsonl"])).await;
     assert_eq!(lines.lines().count(), 2);
 }
 
@@ -170,7 +173,7 @@ async fn a_damaged_repository_is_made_again_with_the_same_content() {
     let first = cloned(&town, "first").await;
     let tree = |clone: std::path::PathBuf| beside(move || ok(&clone, &["rev-parse", "HEAD^{tree}"]));
     let expected = tree(first).await;
-    let rows: [(&str, Damage); 9] = [
+    let rows: [(&str, Damage); 10] = [
         ("the folder is gone", |path| std::fs::remove_dir_all(path).unwrap()),
         ("the folder is empty", |path| {
             std::fs::remove_dir_all(path).unwrap();
@@ -191,6 +194,12 @@ async fn a_damaged_repository_is_made_again_with_the_same_content() {
             std::fs::write(path.join("refs/heads/main"), format!("{}\n", "1".repeat(40))).unwrap();
         }),
         ("the branch is an empty file", |path| std::fs::write(path.join("refs/heads/main"), "").unwrap()),
+        ("the files lie otherwise", |path| {
+            let files = [("README.md", "As of old."), ("index/north.example/letter.jsonl", "{}\n")];
+            let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
+            let (repository, _) = Projection::open(path).unwrap();
+            repository.commit(&files.into(), "of an older program", "north.example", 1).unwrap();
+        }),
     ];
     for (at, (name, damage)) in rows.into_iter().enumerate() {
         town.north.stop().await;
@@ -198,7 +207,7 @@ async fn a_damaged_repository_is_made_again_with_the_same_content() {
         town.north.start().await;
         until(name, || {
             let repository = &town.north.registry().projection;
-            repository.read("index/north.example/letter.jsonl").is_ok_and(|file| file.is_some())
+            repository.read("index/north.example/f8/letter.jsonl").is_ok_and(|file| file.is_some())
                 && git(repository.path(), &["fsck", "--connectivity-only"]).status.success()
         })
         .await;

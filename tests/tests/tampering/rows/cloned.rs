@@ -4,7 +4,7 @@ use crate::change::{
     drop_last_line, flip_last_byte, north_files, replace, resigned, set_line, witness_lines, write_clone,
 };
 use crate::forge::{Forged, Keys, snapshot};
-use crate::rows::{INDEX, LOG, Row, row};
+use crate::rows::{LOG, Row, row};
 use crate::scene::{CLONE, Scene, Way, change_file, commit, remove};
 use crate::world::{PUBLISHER, World, sha256};
 use brick_schemas::Digest;
@@ -12,6 +12,9 @@ use brick_tests::git::Git;
 use brick_tlog::Hash;
 use brick_tlog::note::Note;
 use brick_trust::Envelope;
+
+/// The index file of `case` in a clone.
+const INDEX: &str = "index/north.example/bb/case.jsonl";
 
 /// A git repository that somebody else could write to.
 pub fn clones() -> Vec<Row> {
@@ -60,14 +63,15 @@ pub fn clones() -> Vec<Row> {
             commit(scene);
         }),
         row("a clone with one index file more", Way::Audit, "index", |_, scene| {
-            let dir = scene.room.work().join(CLONE).join("index/north.example");
+            let dir = scene.room.work().join(CLONE).join(INDEX).with_file_name("");
             std::fs::copy(dir.join("case.jsonl"), dir.join("cases.jsonl")).expect("the clone is writable");
             commit(scene);
         }),
         row("the index of a log that is not there", Way::Audit, "index", |_, scene| {
             let dir = scene.room.work().join(CLONE).join("index");
-            std::fs::create_dir(dir.join("mallory.example")).expect("the clone is writable");
-            std::fs::copy(dir.join("north.example/case.jsonl"), dir.join("mallory.example/case.jsonl"))
+            let folders = ["north.example/bb", "mallory.example/bb"].map(|folder| dir.join(folder));
+            std::fs::create_dir_all(&folders[1]).expect("the clone is writable");
+            std::fs::copy(folders[0].join("case.jsonl"), folders[1].join("case.jsonl"))
                 .expect("the clone is writable");
             commit(scene);
         }),
