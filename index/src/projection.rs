@@ -1,17 +1,11 @@
 //! How is the commons kept in git? One bare repository, one pack a commit, contents a pure function of the logs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use git2::build::TreeUpdateBuilder;
-use git2::{
-    ConfigLevel, FileMode, ObjectType, Oid, Repository, RepositoryInitOptions, Signature, Time, Tree,
-};
+use git2::{Config, ConfigLevel, FileMode, ObjectType, Odb, Oid, Repository, RepositoryInitOptions, Tree};
 
 use crate::layout;
-
-/// Priority of the in-memory object store above the ones on disk.
-const MEMORY_PRIORITY: i32 = 1_000;
 
 /// Settings for the packs that commits write, beside those that `git` reads.
 const PACKING: &str = "projection.config";
@@ -162,66 +156,77 @@ impl Projection {
         time: u64,
     ) -> Result<Option<Oid>, git2::Error> {
         let repository = Repository::open_bare(&self.path)?;
-        repository.config()?.add_file(&self.path.join(PACKING), ConfigLevel::App, true)?;
-        let odb = repository.odb()?;
-        // New objects stay in memory until they go to disk together, as one pack.
-        let _memory = odb.add_new_mempack_backend(MEMORY_PRIORITY)?;
         let parent = match repository.find_reference(layout::BRANCH) {
             Ok(reference) => Some(reference.peel_to_commit()?),
             Err(err) if err.code() == git2::ErrorCode::NotFound => None,
             Err(err) => return Err(err),
         };
-        let before = match &parent {
-            Some(commit) => commit.tree()?,
-            None => repository.find_tree(repository.treebuilder(None)?.write()?)?,
-        };
-        let mut update = TreeUpdateBuilder::new();
-        let mut new_objects = Vec::new();
-        let mut folders = BTreeSet::new();
-        // Each folder is read once: paths are sorted.
-        let mut folder_before: (Option<&str>, Option<Tree<'_>>) = (None, None);
-        for (path, content) in files {
-            let oid = odb.write(ObjectType::Blob, content)?;
-            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-            if folder_before.0 != Some(folder) {
-                let tree = match folder {
-                    "" => Some(before.clone()),
-                    _ => before.get_path(Path::new(folder)).and_then(|at| repository.find_tree(at.id())).ok(),
-                };
-                folder_before = (Some(folder), tree);
+        let before = parent.as_ref().map(git2::Commit::tree).transpose()?;
+        let folder_before = |folder: &str| match (&before, folder) {
+            (Some(root), "") => Some(root.clone()),
+            (Some(root), _) => {
+                root.get_path(Path::new(folder)).and_then(|at| repository.find_tree(at.id())).ok()
             }
-            let there = folder_before.1.as_ref().and_then(|tree| tree.get_name(name));
-            if there.is_some_and(|entry| entry.id() == oid) {
+            (None, _) => None,
+        };
+        // New objects are made in memory, in a store that knows of no pack: one that does looks through all of them, and
+        // for others that may have come, before it takes an object.
+        let odb = Odb::new()?;
+        let _memory = odb.add_new_mempack_backend(1)?;
+        let mut new_objects = Vec::new();
+        // What is new in each folder, by name. The deepest come last.
+        let mut folders: BTreeMap<(usize, String), BTreeMap<String, (FileMode, Oid)>> = BTreeMap::new();
+        let mut known: (Option<&str>, Option<Tree<'_>>) = (None, None);
+        for (path, content) in files {
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+            // Each folder is read once: paths are sorted.
+            if known.0 != Some(folder) {
+                known = (Some(folder), folder_before(folder));
+            }
+            let oid = Oid::hash_object(ObjectType::Blob, content)?;
+            let there = known.1.as_ref().and_then(|tree| tree.get_name(name)).map(|entry| entry.id());
+            if there == Some(oid) {
                 continue;
             }
-            update.upsert(path.as_str(), oid, FileMode::Blob);
+            odb.write(ObjectType::Blob, content)?;
             new_objects.push(oid);
-            let mut folder = path.as_str();
-            while let Some((parent, _)) = folder.rsplit_once('/') {
-                if !folders.insert(parent.to_owned()) {
-                    break;
-                }
-                folder = parent;
+            let changes = folders.entry((depth(folder), folder.to_owned())).or_default();
+            changes.insert(name.to_owned(), (FileMode::Blob, oid));
+        }
+        if let (true, Some(parent)) = (new_objects.is_empty(), &parent) {
+            return Ok(Some(parent.id()));
+        }
+        folders.entry((0, String::new())).or_default();
+        let memory = Repository::from_odb(odb)?;
+        let odb = memory.odb()?;
+        let mut root = None;
+        while let Some(((_, folder), changes)) = folders.pop_last() {
+            let mut tree = memory.treebuilder(folder_before(&folder).as_ref())?;
+            for (name, (mode, oid)) in changes {
+                tree.insert(name, oid, mode.into())?;
             }
+            let oid = tree.write()?;
+            new_objects.push(oid);
+            if folder.is_empty() {
+                root = Some(oid);
+                break;
+            }
+            let (above, name) = folder.rsplit_once('/').unwrap_or(("", &folder));
+            let changes = folders.entry((depth(above), above.to_owned())).or_default();
+            changes.insert(name.to_owned(), (FileMode::Tree, oid));
         }
-        if new_objects.is_empty() && parent.is_some() {
-            return Ok(parent.map(|commit| commit.id()));
-        }
-        let tree = repository.find_tree(update.create_updated(&repository, &before)?)?;
-        new_objects.push(tree.id());
-        for folder in folders {
-            new_objects.push(tree.get_path(Path::new(&folder))?.id());
-        }
-        let who = Signature::new(
-            author,
-            &format!("registry@{author}"),
-            &Time::new(i64::try_from(time).unwrap_or(0), 0),
-        )?;
-        let parents: Vec<_> = parent.iter().collect();
-        let commit = repository.commit(None, &who, &who, message, &tree, &parents)?;
+        let root = root.expect("the root is the last that is left");
+        // As `git hash-object -t commit` takes it; libgit2 would look for the commit before among the new objects.
+        let who = format!("{author} <registry@{author}> {time} +0000");
+        let above = parent.as_ref().map_or_else(String::new, |commit| format!("parent {}\n", commit.id()));
+        let text = format!("tree {root}\n{above}author {who}\ncommitter {who}\n\n{message}");
+        let commit = odb.write(ObjectType::Commit, text.as_bytes())?;
         new_objects.push(commit);
         (self.watcher)(Stage::ObjectsMade);
-        self.write_pack(&repository, &new_objects)?;
+        let mut config = Config::new()?;
+        config.add_file(&self.path.join(PACKING), ConfigLevel::App, true)?;
+        memory.set_config(&config)?;
+        self.write_pack(&memory, &new_objects)?;
         (self.watcher)(Stage::PackWritten);
         // The reference moves last: readers see the old commit or the whole new one.
         match &parent {
@@ -284,6 +289,11 @@ impl Projection {
         };
         read().map_err(|err| self.git(err))
     }
+}
+
+/// How many folders lie above what is in `folder`.
+fn depth(folder: &str) -> usize {
+    if folder.is_empty() { 0 } else { 1 + folder.matches('/').count() }
 }
 
 /// Whether a repository was there.

@@ -15,6 +15,9 @@ pub const ASKING_CPU: &str = "1";
 /// The processor that answers.
 pub const ANSWERING_CPU: &str = "0";
 
+/// Pause before connections are opened.
+const AFTER_OTHERS: Duration = Duration::from_millis(100);
+
 /// `wrk`, found.
 pub struct Wrk {
     program: PathBuf,
@@ -58,6 +61,8 @@ impl Wrk {
     /// # Errors
     /// [`Trouble::Failed`] when not every answer was a success.
     pub fn ask(&self, question: &Question, time: Duration) -> Result<Answered, Trouble> {
+        // A connection that asked a moment ago counts as busy, and a client may have no more of those than are opened here.
+        std::thread::sleep(AFTER_OTHERS);
         let watch = Watch::start();
         let before = cpu_seconds(question.pid);
         let mut command = Command::new("taskset");

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use brick_client::LogPath;
 use brick_schemas::api::EntryReceipt;
@@ -12,9 +13,9 @@ use brick_tlog::checkpoint::Checkpoint;
 use brick_tlog::hash::leaf_hash;
 use brick_tlog::proof::Proof;
 use ed25519_dalek::SigningKey;
-use hyper::Method;
 use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
+use hyper::{Method, StatusCode};
 
 use crate::content::Content;
 use crate::load::{self, Done, Step, Target};
@@ -27,6 +28,9 @@ const BOUNDARY: &str = "between-the-parts-of-a-publish";
 const CHECKED_PROOFS: usize = 16;
 /// Releases made and signed at a time while a yard is filled.
 const PORTION: usize = 512;
+/// Times that a file is asked for again after 429, at most, and the wait before.
+const RETRIES: u32 = 40;
+const BEFORE_AGAIN: Duration = Duration::from_millis(50);
 /// Clients that fill it.
 const FILLING_CLIENTS: usize = 32;
 
@@ -146,7 +150,8 @@ impl Yard {
         Ok(())
     }
 
-    /// The bytes at a path, and its `ETag` where it has one.
+    /// The bytes at a path, and its `ETag` where it has one; asked for again while the registry still counts the connections
+    /// of a load that has just ended.
     ///
     /// # Errors
     /// [`Trouble::Failed`] unless the answer is a success.
@@ -154,7 +159,15 @@ impl Yard {
         let url = self.url(path);
         let failed = |err| Trouble::failed(format!("GET {url}"), err);
         self.federation.block_on(async {
-            let answer = reqwest::get(&url).await.map_err(failed)?.error_for_status().map_err(failed)?;
+            let mut answer = reqwest::get(&url).await.map_err(failed)?;
+            for _ in 0..RETRIES {
+                if answer.status() != StatusCode::TOO_MANY_REQUESTS {
+                    break;
+                }
+                tokio::time::sleep(BEFORE_AGAIN).await;
+                answer = reqwest::get(&url).await.map_err(failed)?;
+            }
+            let answer = answer.error_for_status().map_err(failed)?;
             let etag = answer.headers().get("etag").and_then(|etag| Some(etag.to_str().ok()?.to_owned()));
             Ok((answer.bytes().await.map_err(failed)?.to_vec(), etag))
         })
