@@ -14,7 +14,7 @@ use brick_schemas::api::ProblemType;
 use crate::metrics::{MethodLabel, RequestLabels, RouteLabels, StatusLabel};
 use crate::problem::Rejection;
 use crate::registry::Registry;
-use crate::request_id::{REQUEST_ID, id_header, request_id};
+use crate::request_id::{REQUEST_ID, RequestId};
 use crate::routes::known_route;
 use crate::slow::PatientBody;
 
@@ -31,7 +31,7 @@ pub struct AsSpecified;
 /// Passes a request on to its handler, and the answer out.
 pub async fn pass(State(registry): State<Arc<Registry>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let id = request_id(request.headers());
+    let id = RequestId::of(request.headers());
     let method = request.method().clone();
     let route =
         request.extensions().get::<MatchedPath>().map_or("other", |matched| known_route(matched.as_str()));
@@ -41,7 +41,7 @@ pub async fn pass(State(registry): State<Arc<Registry>>, request: Request, next:
         Err(rejection) => rejection.into_response(),
         Ok(()) => handle(&registry, request, next).await,
     };
-    let mut response = with_problem(response, &id).await;
+    let mut response = with_problem(response, id.as_str()).await;
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -50,7 +50,7 @@ pub async fn pass(State(registry): State<Arc<Registry>>, request: Request, next:
     if method == Method::GET && uri.query().is_none() {
         response = registry.kept_answers.keep(uri.path(), route, &registry.metrics, &asked, response).await;
     }
-    response.headers_mut().insert(REQUEST_ID, id_header(&id));
+    response.headers_mut().insert(REQUEST_ID, id.clone().into_header());
     let status = response.status();
     let (method_label, status_label) = (MethodLabel::from(&method), StatusLabel::from(status));
     let metrics = &registry.metrics;
@@ -63,9 +63,9 @@ pub async fn pass(State(registry): State<Arc<Registry>>, request: Request, next:
     let ms = begun.elapsed().as_millis() as u64;
     let (path, status) = (uri.path(), status.as_u16());
     if status >= 500 {
-        tracing::warn!(id, %method, path, status, ms, "answered");
+        tracing::warn!(id = id.as_str(), %method, path, status, ms, "answered");
     } else {
-        tracing::debug!(id, %method, path, status, ms, "answered");
+        tracing::debug!(id = id.as_str(), %method, path, status, ms, "answered");
     }
     response
 }

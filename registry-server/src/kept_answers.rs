@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::Response;
 use brick_schemas::Digest;
 use flate2::Compression;
@@ -21,7 +21,7 @@ use quick_cache::sync::Cache;
 use crate::heads::ShownHead;
 use crate::metrics::{MethodLabel, Metrics, RequestLabels, RouteLabels, StatusLabel};
 use crate::plain::{is_worth_compressing, none_match};
-use crate::request_id::{REQUEST_ID, id_header, request_id};
+use crate::request_id::{REQUEST_ID, RequestId};
 
 /// Bytes of the body of an answer that is kept, at most; a larger one is read from its file each time.
 pub const MAX_KEPT_BODY_BYTES: u64 = 1024 * 1024;
@@ -29,6 +29,8 @@ pub const MAX_KEPT_BODY_BYTES: u64 = 1024 * 1024;
 const MAX_COMPRESSED_BYTES: usize = 256 * 1024;
 /// What an answer takes beside its body: a dozen headers with values of their own, twice, and its place in the cache.
 const BESIDE_BODY_BYTES: u64 = 4_096;
+/// What a reader who has the content is told besides the request's id: what is to be updated in its copy. RFC 9110 §15.4.5.
+const NOT_MODIFIED_HEADERS: [HeaderName; 3] = [header::CACHE_CONTROL, header::ETAG, header::VARY];
 /// What an answer is expected to take, to size the cache's own tables; a wrong guess costs a growth of them.
 const USUAL_ANSWER_BYTES: u64 = 8_192;
 
@@ -92,6 +94,8 @@ struct KeptAnswer {
     until: KeptUntil,
     etag: Box<str>,
     plain: Shape,
+    /// The headers for a reader who has it.
+    not_modified: HeaderMap,
     /// Made when somebody first asks for it; `None` in it where compressing does not pay.
     compressed: OnceLock<Option<Shape>>,
     bulk: u64,
@@ -136,11 +140,11 @@ impl KeptAnswers {
         {
             return None;
         }
-        let mut response = kept.for_reader(request.headers(), Encodings::of(request.headers()));
-        let id = request_id(request.headers());
+        let mut response = kept.for_reader(request.headers());
+        let id = RequestId::of(request.headers());
         let status = response.status().as_u16();
-        tracing::debug!(id, method = "GET", path, status, "answered at once");
-        response.headers_mut().insert(REQUEST_ID, id_header(&id));
+        tracing::debug!(id = id.as_str(), method = "GET", path, status, "answered at once");
+        response.headers_mut().insert(REQUEST_ID, id.into_header());
         kept.seconds.observe(begun.elapsed().as_secs_f64());
         Some(response)
     }
@@ -185,8 +189,13 @@ impl KeptAnswers {
             parts.headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
             forms = 2;
         }
+        let not_modified = NOT_MODIFIED_HEADERS
+            .iter()
+            .filter_map(|name| Some((name.clone(), parts.headers.get(name)?.clone())))
+            .collect();
         let kept = Arc::new(KeptAnswer {
             until,
+            not_modified,
             etag,
             bulk: forms * body.len() as u64,
             plain: Shape { headers: parts.headers, body },
@@ -197,7 +206,7 @@ impl KeptAnswers {
         });
         self.cache.insert(path.into(), kept.clone());
         // Whoever compresses on the way out does so and says so, and whoever counts counts this one.
-        let mut response = kept.shaped(asked, Encodings::Identity);
+        let mut response = kept.shaped(asked, || Encodings::Identity);
         response.headers_mut().remove(header::VARY);
         response
     }
@@ -246,27 +255,28 @@ impl Encodings {
 }
 
 impl KeptAnswer {
-    fn for_reader(&self, asked: &HeaderMap, encodings: Encodings) -> Response {
-        let response = self.shaped(asked, encodings);
+    fn for_reader(&self, asked: &HeaderMap) -> Response {
+        let response = self.shaped(asked, || Encodings::of(asked));
         let counter = if response.status() == StatusCode::OK { &self.answered } else { &self.unchanged };
         counter.inc();
         response
     }
 
-    fn shaped(&self, asked: &HeaderMap, encodings: Encodings) -> Response {
-        let shape = match encodings {
+    fn shaped(&self, asked: &HeaderMap, encodings: impl FnOnce() -> Encodings) -> Response {
+        if none_match(asked, &self.etag) {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.headers_mut() = self.not_modified.clone();
+            return response;
+        }
+        let shape = match encodings() {
             Encodings::Identity => &self.plain,
             Encodings::Gzip => {
                 self.compressed.get_or_init(|| compress(&self.plain)).as_ref().unwrap_or(&self.plain)
             }
         };
-        let is_known = none_match(asked, &self.etag);
-        let mut response =
-            Response::new(if is_known { Body::empty() } else { Body::from(shape.body.clone()) });
+        let mut response = Response::new(Body::from(shape.body.clone()));
         *response.headers_mut() = shape.headers.clone();
-        if is_known {
-            make_not_modified(&mut response);
-        }
         response
     }
 }

@@ -72,8 +72,9 @@ mod tests {
 
     fn waiting() -> (OwnThread, mpsc::Receiver<()>) {
         let (sent, ended) = mpsc::channel();
+        let told = Told(sent);
         let task = move || async move {
-            let _told = Told(sent);
+            let _told = told;
             std::future::pending().await
         };
         (OwnThread::start("waiting", &mut Builder::new_current_thread(), task).unwrap(), ended)

@@ -10,27 +10,40 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Bytes of a request id that is taken over from a proxy, at most.
 const MAX_ID_BYTES: usize = 64;
 
-/// The proxy's id for a request if it is a plain word, otherwise one of our own: 16 hexadecimal digits.
-pub fn request_id(headers: &HeaderMap) -> String {
-    let is_plain = |id: &&str| {
-        (1..=MAX_ID_BYTES).contains(&id.len())
-            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    let given = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).filter(is_plain);
-    given.map_or_else(own_id, str::to_owned)
+/// The word by which a request can be found again, as a header's value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The proxy's id for a request if it is a plain word, otherwise one of our own: 16 hexadecimal digits.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let is_plain = |id: &&HeaderValue| {
+            (1..=MAX_ID_BYTES).contains(&id.len())
+                && id.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-' || *b == b'_')
+        };
+        Self(headers.get(&REQUEST_ID).filter(is_plain).cloned().unwrap_or_else(own_id))
+    }
+
+    /// The word.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().expect("letters, digits, `-` and `_` are text")
+    }
+
+    /// For an answer.
+    pub fn into_header(self) -> HeaderValue {
+        self.0
+    }
 }
 
 /// Counted from a random place: ids of two processes hardly ever meet, and none costs a call to the system.
-fn own_id() -> String {
+fn own_id() -> HeaderValue {
     static FIRST: OnceLock<u64> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let first = *FIRST.get_or_init(|| getrandom::u64().unwrap_or_default());
-    format!("{:016x}", first.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed)))
-}
-
-/// An id as a header's value.
-pub fn id_header(id: &str) -> HeaderValue {
-    HeaderValue::from_str(id).expect("letters, digits, `-` and `_` are a header's value")
+    let id = first.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+    // Each answer has one, so none is made by way of a text that is copied.
+    let digits: [u8; 16] = std::array::from_fn(|at| b"0123456789abcdef"[(id >> (60 - 4 * at)) as usize & 15]);
+    HeaderValue::from_bytes(&digits).expect("digits are a header's value")
 }
 
 #[cfg(test)]
@@ -42,7 +55,7 @@ mod tests {
         let with = |id: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(REQUEST_ID, HeaderValue::from_str(id).unwrap());
-            request_id(&headers)
+            RequestId::of(&headers).as_str().to_owned()
         };
         assert_eq!(with("abc-123_X"), "abc-123_X");
         for bad in ["", "a b", "a\tb", "<script>", &"x".repeat(65)] {
@@ -53,6 +66,6 @@ mod tests {
 
     #[test]
     fn no_two_are_the_same() {
-        assert_ne!(request_id(&HeaderMap::new()), request_id(&HeaderMap::new()));
+        assert_ne!(RequestId::of(&HeaderMap::new()), RequestId::of(&HeaderMap::new()));
     }
 }
