@@ -96,7 +96,7 @@ impl Sent {
             }
         };
         let Some(head) = registry.head(&origin) else { return Ok(Looked::default()) };
-        let standing = registry.store.standing(head.id, &payload, release).await?;
+        let standing = registry.store.standing(head.id, &payload, release)?;
         let receipt = match standing.entry {
             // One that was committed a moment ago may be under no head yet that a proof could lead to: it waits its turn.
             Some(index) if index < head.size => {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use brick_schemas::Digest;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
+use crate::buckets::part;
 use crate::commit::CommitError;
 use crate::crash_point::crash_point;
 use crate::fault::{from_sql, to_sql};
@@ -41,10 +42,12 @@ pub(crate) fn apply(tx: &Transaction<'_>, step: &LogStep, here: &HashSet<Digest>
         let (brick, sha256) = (file.brick.as_str(), file.sha256.as_bytes());
         statement.execute(params![log, brick, since, file.bucket, sha256, to_sql(file.bytes)])?;
     }
-    let mut statement = tx.prepare_cached(
-        "INSERT INTO bucket_node (log, level, idx, since, hash) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (log, level, idx, since) DO UPDATE SET hash = excluded.hash",
-    )?;
+    let mut statement = tx.prepare_cached(concat!(
+        "INSERT INTO bucket_node (log, part, level, idx, since, hash) VALUES (?1, ",
+        part!("?2", "?3"),
+        ", ?2, ?3, ?4, ?5)
+         ON CONFLICT (log, part, level, idx, since) DO UPDATE SET hash = excluded.hash",
+    ))?;
     for node in &step.nodes {
         statement.execute(params![log, node.level, node.index, since, node.hash.as_bytes()])?;
     }

@@ -21,15 +21,41 @@ pub(crate) const BUCKET: &str = "
       SELECT 1 FROM index_file AS b WHERE b.log = a.log AND b.brick = a.brick
         AND b.since > a.since AND b.since <= ?3)";
 
+/// The part of the bucket tree that a node lies in, as an expression of SQL over its level and index. A part is four levels, the
+/// top one five; its number is that of its topmost node, counted from 1 at the root, level by level. Nodes of one part lie
+/// together, so that those above one bucket lie on four pages instead of seventeen.
+macro_rules! part {
+    ($level:literal, $idx:literal) => {
+        concat!(
+            "CASE WHEN ",
+            $level,
+            " >= 12 THEN 1 ELSE (1 << (16 - (",
+            $level,
+            " | 3))) + (",
+            $idx,
+            " >> ((",
+            $level,
+            " | 3) - ",
+            $level,
+            ")) END"
+        )
+    };
+}
+pub(crate) use part;
+
 /// Parameters: log, size, then 16 pairs of level and index.
-pub(crate) const NODES: &str = "
+pub(crate) const NODES: &str = concat!(
+    "
     WITH asked (level, idx) AS (VALUES (?3, ?4), (?5, ?6), (?7, ?8), (?9, ?10), (?11, ?12), (?13, ?14),
       (?15, ?16), (?17, ?18), (?19, ?20), (?21, ?22), (?23, ?24), (?25, ?26), (?27, ?28), (?29, ?30),
       (?31, ?32), (?33, ?34))
     SELECT asked.level, asked.idx, n.hash FROM asked JOIN bucket_node AS n
-      ON n.log = ?1 AND n.level = asked.level AND n.idx = asked.idx AND n.since = (
+      ON n.log = ?1 AND n.part = ",
+    part!("asked.level", "asked.idx"),
+    " AND n.level = asked.level AND n.idx = asked.idx AND n.since = (
         SELECT max(since) FROM bucket_node AS m
-        WHERE m.log = ?1 AND m.level = asked.level AND m.idx = asked.idx AND m.since <= ?2)";
+        WHERE m.log = ?1 AND m.part = n.part AND m.level = asked.level AND m.idx = asked.idx AND m.since <= ?2)"
+);
 
 impl Store {
     /// The bricks of one bucket and the digests of their index files, by name: what the bucket's lines are made

@@ -146,7 +146,7 @@ impl Store {
 }
 
 /// Does what blocks on this very thread. What else waits for its turn on it goes on elsewhere.
-fn in_place<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn in_place<T>(work: impl FnOnce() -> T) -> T {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
         _ => work(),

@@ -57,7 +57,7 @@ impl Derived {
             Self::Release => ("release", &["brick", "version"], &["entry"]),
             Self::Line => ("line", &["brick", "entry", "since"], &["version", "line"]),
             Self::IndexFile => ("index_file", &["brick", "since"], &["bucket", "sha256", "bytes"]),
-            Self::BucketNode => ("bucket_node", &["level", "idx", "since"], &["hash"]),
+            Self::BucketNode => ("bucket_node", &["part", "level", "idx", "since"], &["hash"]),
             Self::Service => ("service", &["service", "since"], &["entry", "json"]),
             Self::BlobUse => ("blob_use", &["sha256", "entry", "bytes"], &[]),
         }
@@ -101,7 +101,7 @@ pub enum DifferenceKind {
 const VERSIONED: [(&str, &[&str]); 4] = [
     ("line", &["brick", "entry"]),
     ("index_file", &["brick"]),
-    ("bucket_node", &["level", "idx"]),
+    ("bucket_node", &["part", "level", "idx"]),
     ("service", &["service"]),
 ];
 

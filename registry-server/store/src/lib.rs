@@ -21,6 +21,7 @@
 #![warn(missing_docs)]
 
 mod apply;
+mod asking;
 mod backup;
 mod blob;
 mod buckets;
@@ -51,6 +52,7 @@ mod trouble;
 mod witness;
 mod writer;
 
+pub use asking::Standing;
 pub use backup::{BackedUp, BackupError, RESTORED, copy_store, restore_store};
 pub use blob::{BlobError, BlobWriter};
 pub use buckets::MAX_NODES_PER_READ;
@@ -77,6 +79,6 @@ pub use step::{
 };
 pub use sweep::Swept;
 pub use sync::{MAX_WHY_BYTES, SEEN_STEP_SECONDS, SyncRow, SyncState};
-pub use tiles::{Checkpoint, MAX_CHECKPOINTS_PER_READ, MAX_LEAVES_PER_READ, Standing};
+pub use tiles::{Checkpoint, MAX_CHECKPOINTS_PER_READ, MAX_LEAVES_PER_READ};
 pub use trouble::{Again, Reopened, Trouble, is_out_of_files};
 pub use witness::{WitnessError, WitnessState};

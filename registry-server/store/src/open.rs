@@ -9,6 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::asking::Asking;
 use crate::blob::BlobDir;
 use crate::fault::{Fault, MayHoldFault, ReadError, from_sql, to_sql};
 use crate::log::LogId;
@@ -20,8 +21,8 @@ use crate::writer::{Writer, Writing};
 const DATABASE: &str = "registry.sqlite3";
 /// Read connections, at most.
 pub const MAX_READERS: u32 = 64;
-/// Connections of the writer.
-const WRITERS: u64 = 2;
+/// Connections beside those: the writer's, and the one that is asked before each publish.
+const OTHERS: u64 = 3;
 /// Statements that a connection keeps prepared, at most.
 const PREPARED_STATEMENTS: usize = 64;
 /// The write-ahead log is cut back to this size after a checkpoint, so that one burst does not keep the disk for ever.
@@ -56,7 +57,7 @@ impl Default for StoreOptions {
 impl StoreOptions {
     /// SQLite counts in KiB where the number is negative, and holds no more of them than an `i32`.
     fn cache_kib_of_each(&self) -> u64 {
-        (self.cache_bytes / 1024 / (u64::from(self.readers) + WRITERS)).clamp(64, 1 << 30)
+        (self.cache_bytes / 1024 / (u64::from(self.readers) + OTHERS)).clamp(64, 1 << 30)
     }
 
     pub(crate) fn busy_timeout(&self) -> Duration {
@@ -141,6 +142,7 @@ pub struct Store {
 pub(crate) struct Inner {
     readers: RwLock<SqlitePool>,
     writer: Mutex<Option<Writer>>,
+    pub(crate) asking: Asking,
     pub(crate) connect: SqliteConnectOptions,
     pub(crate) options: StoreOptions,
     generation: i64,
@@ -194,12 +196,14 @@ impl Store {
         // SQLite flushes the folder when it makes its write-ahead log, not when it makes the database file.
         sync_dir(dir)?;
         let writer = Writer::beside(writer, &dir.join(DATABASE), &options, flush).await?;
+        let asking = Asking::open(&dir.join(DATABASE), &options, flush)?;
 
         let readers = connect_readers(&connect, &options).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 readers: RwLock::new(readers),
                 writer: Mutex::new(Some(writer)),
+                asking,
                 connect,
                 options,
                 generation,
@@ -221,6 +225,7 @@ impl Store {
     /// Dropping the last clone is as safe, only the next opening has more to do.
     pub async fn close(self) {
         self.readers().close().await;
+        self.inner.asking.close();
         if let Some(writer) = self.inner.writer.lock().await.take() {
             writer.close().await;
         }
@@ -266,8 +271,7 @@ impl Store {
     }
 
     /// Notes that the database turned out to be damaged while it was read on behalf of a write.
-    pub(crate) fn note_damage(&self, err: sqlx::Error) -> Fault {
-        let fault = Fault::from(err);
+    pub(crate) fn note_damage(&self, fault: Fault) -> Fault {
         if matches!(fault, Fault::Damaged(_)) {
             self.inner.standing.note_database(Some(&fault));
         }

@@ -2,6 +2,7 @@
 
 use sqlx::{Sqlite, Transaction};
 
+use crate::buckets::part;
 use crate::fault::{Fault, ReadError, from_sql, holds_fault, to_sql};
 use crate::log::LogId;
 use crate::open::Store;
@@ -55,17 +56,21 @@ pub(crate) const PRUNE: [&str; 4] = [
        WHERE new.log = ? AND new.since > (SELECT kept_size FROM log WHERE id = ?)
          AND new.since <= (SELECT min(?, kept_size + 256) FROM log WHERE id = ?))",
     // The nodes that changed are those above the buckets of the index files that did.
-    "DELETE FROM bucket_node WHERE (log, level, idx, since) IN (
-       WITH RECURSIVE part (after, upto) AS (SELECT kept_size, min(?3, kept_size + 256) FROM log WHERE id = ?2),
+    concat!(
+        "DELETE FROM bucket_node WHERE (log, part, level, idx, since) IN (
+       WITH RECURSIVE portion (after, upto) AS (SELECT kept_size, min(?3, kept_size + 256) FROM log WHERE id = ?2),
        place (level, idx) AS (
-         SELECT 0, bucket FROM part CROSS JOIN index_file AS changed INDEXED BY index_file_by_since
-           WHERE changed.log = ?1 AND changed.since > part.after AND changed.since <= part.upto
+         SELECT 0, bucket FROM portion CROSS JOIN index_file AS changed INDEXED BY index_file_by_since
+           WHERE changed.log = ?1 AND changed.since > portion.after AND changed.since <= portion.upto
          UNION SELECT level + 1, idx / 2 FROM place WHERE level < 16)
-       SELECT old.log, old.level, old.idx, old.since FROM part CROSS JOIN place
+       SELECT old.log, old.part, old.level, old.idx, old.since FROM portion CROSS JOIN place
          CROSS JOIN bucket_node AS old
-           ON old.log = ?4 AND old.level = place.level AND old.idx = place.idx AND old.since < (
-             SELECT max(since) FROM bucket_node AS new WHERE new.log = ?4 AND new.level = place.level
-               AND new.idx = place.idx AND new.since <= part.upto))",
+           ON old.log = ?4 AND old.part = ",
+        part!("place.level", "place.idx"),
+        " AND old.level = place.level AND old.idx = place.idx AND old.since < (
+             SELECT max(since) FROM bucket_node AS new WHERE new.log = ?4 AND new.part = old.part
+               AND new.level = place.level AND new.idx = place.idx AND new.since <= portion.upto))"
+    ),
     "DELETE FROM service WHERE (log, service, since) IN (
        SELECT old.log, old.service, old.since FROM service AS new JOIN service AS old
          ON old.log = new.log AND old.service = new.service AND old.since < new.since

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use brick_schemas::{BrickName, Digest, Version};
+use brick_schemas::Digest;
 
 use crate::fault::{ReadError, digest_from_sql, from_sql, to_sql};
 use crate::log::LogId;
@@ -25,15 +25,6 @@ pub struct Checkpoint {
     pub note: Vec<u8>,
 }
 
-/// Where an entry stands, and its release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// The leaf with the same payload.
-    pub entry: Option<u64>,
-    /// The leaf that released the same version of the same brick.
-    pub released: Option<u64>,
-}
-
 /// Payloads that one statement asks for.
 const PAYLOADS_PER_STATEMENT: usize = 256;
 
@@ -42,11 +33,6 @@ pub(crate) const KNOWN_PAYLOADS: &str = "
     WITH RECURSIVE asked (at) AS (VALUES (0) UNION ALL SELECT at + 1 FROM asked WHERE at < 255)
     SELECT leaf.payload FROM asked CROSS JOIN leaf
       ON leaf.log = ?1 AND leaf.payload = substr(?2, 1 + 32 * asked.at, 32)";
-
-/// Parameters: log, payload, brick, version.
-pub(crate) const STANDING: &str = "
-    SELECT (SELECT entry FROM leaf WHERE log = ?1 AND payload = ?2),
-      (SELECT entry FROM release WHERE log = ?1 AND brick = ?3 AND version = ?4)";
 
 fn checkpoint_from_sql((size, root, note): (i64, Vec<u8>, Vec<u8>)) -> Result<Checkpoint, ReadError> {
     let what = "a checkpoint";
@@ -96,32 +82,6 @@ impl Store {
             .await?
             .map(|entry| from_sql(entry, "a leaf's index"))
             .transpose()
-    }
-
-    /// Where in the log an entry stands already, and where the version that it would release.
-    ///
-    /// - `payload`: SHA-256 of its payload.
-    /// - `release`: what it releases, if it is a release.
-    ///
-    /// # Errors
-    /// [`ReadError::Fault`].
-    pub async fn standing(
-        &self,
-        log: LogId,
-        payload: &Digest,
-        release: Option<(&BrickName, &Version)>,
-    ) -> Result<Standing, ReadError> {
-        let (brick, version) = release.unzip();
-        let (entry, released) = sqlx::query_as::<_, (Option<i64>, Option<i64>)>(STANDING)
-            .bind(log.0)
-            .bind(&payload.as_bytes()[..])
-            .bind(brick.map(BrickName::as_str))
-            .bind(version.map(ToString::to_string))
-            .fetch_one(&self.readers())
-            .await
-            .map_err(|err| self.note_damage(err))?;
-        let index = |entry: Option<i64>| entry.map(|entry| from_sql(entry, "a leaf's index")).transpose();
-        Ok(Standing { entry: index(entry)?, released: index(released)? })
     }
 
     /// Which of `payloads` the log holds, however many there are.

@@ -174,7 +174,7 @@ async fn every_flipped_value_of_the_database_is_named() {
         (north, "line", "log, brick, entry, since", "version", Kind::Catalogue),
         (north, "index_file", "log, brick, since", "sha256", Kind::Catalogue),
         (north, "index_file", "log, brick, since", "bytes", Kind::Catalogue),
-        (north, "bucket_node", "log, level, idx, since", "hash", Kind::Catalogue),
+        (north, "bucket_node", "log, part, level, idx, since", "hash", Kind::Catalogue),
         (north, "blob_use", "sha256, log, entry, bytes", "bytes", Kind::Catalogue),
         (north, "blob", "sha256", "sha256", Kind::Database),
         (north, "log", "id", "vkey", Kind::Log),

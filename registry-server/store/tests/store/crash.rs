@@ -179,7 +179,7 @@ async fn a_store_of_a_later_program_is_refused_and_left_alone() {
         .unwrap();
     store.close().await;
     let err = Store::open(dir.path(), StoreOptions::default()).await.err().unwrap();
-    assert!(matches!(err, OpenError::NewerSchema { found: 999, known: 4 }), "{err}");
+    assert!(matches!(err, OpenError::NewerSchema { found: 999, known: 5 }), "{err}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use brick_schemas::{BrickName, Digest, FullName, PublisherName};
-use brick_store::{LogId, ReadError, ServiceRow, Store};
+use brick_store::{LogId, ReadError, ServiceRow, Store, StoreOptions};
 use proptest::prelude::*;
 
 use crate::fixture::{
@@ -111,6 +111,34 @@ async fn nodes_come_in_the_order_asked_for() {
 }
 
 #[tokio::test]
+async fn nodes_of_a_store_of_before_are_found_in_their_parts() {
+    let (dir, store) = empty().await;
+    let log = hosted_log(&store, "a.example").await.id;
+    let asked: Vec<(u8, u32)> =
+        (0..=16).flat_map(|level| [(level, 0), (level, 65_535 >> level), (level, 40_000 >> level)]).collect();
+    let hash = |(level, index): (u8, u32)| Digest::of(format!("{level}/{index}").as_bytes());
+    let mut first = step(log, 0, 2);
+    first.nodes = asked.iter().map(|at| node(at.0, at.1, hash(*at))).collect();
+    store.commit(&[first]).await.unwrap();
+    let mut database = database(&store).await;
+    store.close().await;
+    for statement in [
+        "CREATE TABLE before (log INTEGER NOT NULL REFERENCES log (id), level INTEGER NOT NULL, idx INTEGER NOT NULL,
+           since INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (log, level, idx, since)) STRICT, WITHOUT ROWID",
+        "INSERT INTO before SELECT log, level, idx, since, hash FROM bucket_node",
+        "DROP TABLE bucket_node",
+        "ALTER TABLE before RENAME TO bucket_node",
+        "DELETE FROM _sqlx_migrations WHERE version = 5",
+    ] {
+        sqlx::query(statement).execute(&mut database).await.unwrap();
+    }
+    sqlx::Connection::close(database).await.unwrap();
+    let store = Store::open(dir.path(), StoreOptions::default()).await.unwrap();
+    let expected: Vec<_> = asked.iter().map(|at| Some(hash(*at))).collect();
+    assert_eq!(store.bucket_nodes(log, &asked, 2).await.unwrap(), expected);
+}
+
+#[tokio::test]
 async fn leaves_come_a_bundle_at_a_time() {
     let (_dir, store) = empty().await;
     let log = hosted_log(&store, "a.example").await.id;
@@ -152,7 +180,7 @@ async fn payloads_and_versions_are_found_in_one_question_each() {
         (log, 650, None, (None, None)),
         (other, 7, Some((&name, &one)), (None, None)),
     ] {
-        let standing = store.standing(log, &payload(entry), released).await.unwrap();
+        let standing = store.standing(log, &payload(entry), released).unwrap();
         assert_eq!((standing.entry, standing.released), expected, "entry {entry}");
     }
 }

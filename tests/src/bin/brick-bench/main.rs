@@ -59,6 +59,7 @@ fn measure(options: &Options) -> Result<Vec<Figure>, Trouble> {
     let profile = program.parent().and_then(|folder| folder.parent());
     let folder = profile.map(|build| build.join("bench")).unwrap_or_default();
     let tools = Tools { folder, may_install: !options.no_install };
+    disk::keep_apart(&std::env::temp_dir());
     let time = Duration::from_secs(2);
     let publishes = if options.quick { 96 } else { 480 };
     let mut bench = Bench::new(tools, options.rounds(), time, publishes, options.releases());

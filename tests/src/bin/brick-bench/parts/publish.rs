@@ -65,7 +65,8 @@ pub(super) fn run(bench: &mut Bench) -> Result<Vec<Figure>, Trouble> {
         for (clients, count) in [(1, bench.publishes), (MANY, 3 * bench.publishes)] {
             let contents: Vec<Content> = (next..next + count).map(|n| content(n, ARCHIVE_BYTES)).collect();
             next += count;
-            results.entry((LIMIT, clients)).or_default().push(limit(&room.path().join(format!("{round}-{clients}")), clients, count)?);
+            let folder = room.path().join(format!("{round}-{clients}"));
+            results.entry((LIMIT, clients)).or_default().push(limit(&folder, clients, count)?);
             let prepared = yard.prepare(&contents)?;
             let ours = watched(yard.pid(), count, || yard.publish(prepared, clients))?;
             results.entry((US, clients)).or_default().push(ours);

@@ -1,0 +1,107 @@
+//! Where does an entry stand already? Asked once before each publish, on the asker's own thread: a change of threads there and
+//! back costs ten times as much as the three rows that the answer is made of.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use brick_schemas::{BrickName, Digest, Version};
+use rusqlite::{Connection, OpenFlags, params};
+
+use crate::commit::in_place;
+use crate::fault::{Fault, ReadError, from_sql};
+use crate::log::LogId;
+use crate::open::{Flush, Store, StoreOptions, pragmas};
+
+/// Parameters: log, payload, brick, version.
+pub(crate) const STANDING: &str = "
+    SELECT (SELECT entry FROM leaf WHERE log = ?1 AND payload = ?2),
+      (SELECT entry FROM release WHERE log = ?1 AND brick = ?3 AND version = ?4)";
+
+/// Where an entry stands, and its release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The leaf with the same payload.
+    pub entry: Option<u64>,
+    /// The leaf that released the same version of the same brick.
+    pub released: Option<u64>,
+}
+
+/// A connection that answers one question after the other.
+pub(crate) struct Asking {
+    path: PathBuf,
+    options: StoreOptions,
+    flush: Flush,
+    /// None before the first question, and after one that failed.
+    connection: Mutex<Option<Connection>>,
+}
+
+impl Asking {
+    /// - `path`: of a database that is there.
+    ///
+    /// # Errors
+    /// [`Fault`] where it cannot be opened.
+    pub(crate) fn open(path: &Path, options: &StoreOptions, flush: Flush) -> Result<Self, Fault> {
+        let asking =
+            Self { path: path.to_owned(), options: options.clone(), flush, connection: Mutex::new(None) };
+        let connection = asking.connect()?;
+        *asking.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        Ok(asking)
+    }
+
+    fn connect(&self) -> Result<Connection, Fault> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(self.options.busy_timeout())?;
+        for (name, value) in pragmas(&self.options, self.flush) {
+            connection.pragma_update(None, name, value)?;
+        }
+        connection.pragma_update(None, "query_only", "ON")?;
+        Ok(connection)
+    }
+
+    /// Closes the connection: the next question opens another.
+    pub(crate) fn close(&self) {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Fault> {
+        let mut slot = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = match slot.take() {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        let answer = question(&connection)?;
+        *slot = Some(connection);
+        Ok(answer)
+    }
+}
+
+impl Store {
+    /// Where in the log an entry stands already, and where the version that it would release. The calling thread waits for
+    /// the answer; what else waits for its turn on it goes on elsewhere.
+    ///
+    /// - `payload`: SHA-256 of its payload.
+    /// - `release`: what it releases, if it is a release.
+    ///
+    /// # Errors
+    /// [`ReadError::Fault`].
+    pub fn standing(
+        &self,
+        log: LogId,
+        payload: &Digest,
+        release: Option<(&BrickName, &Version)>,
+    ) -> Result<Standing, ReadError> {
+        let (brick, version) = release.unzip();
+        let question = |connection: &Connection| {
+            let (brick, version) = (brick.map(BrickName::as_str), version.map(ToString::to_string));
+            let asked = params![log.0, payload.as_bytes(), brick, version];
+            connection
+                .prepare_cached(STANDING)?
+                .query_row(asked, |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))
+        };
+        let (entry, released) =
+            in_place(|| self.inner.asking.ask(question)).map_err(|fault| self.note_damage(fault))?;
+        let index = |entry: Option<i64>| entry.map(|entry| from_sql(entry, "a leaf's index")).transpose();
+        Ok(Standing { entry: index(entry)?, released: index(released)? })
+    }
+}
