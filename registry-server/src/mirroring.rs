@@ -295,7 +295,7 @@ async fn load_tail(registry: &Registry, log: &Log) -> Result<Option<LogTail>, Re
 /// Has the sequencer look at hosted logs again, and at who has been admitted.
 pub(crate) async fn wake_sequencer(registry: &Registry) {
     let (answer, _) = tokio::sync::oneshot::channel();
-    if registry.queue.send(Submission { entry: Received::LookAgain, answer }).await.is_err() {
+    if registry.queue.send(Submission { entry: Received::LookAgain, answer, blobs: None }).await.is_err() {
         tracing::warn!("the sequencer has stopped");
     }
 }

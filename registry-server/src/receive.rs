@@ -9,14 +9,15 @@ use axum::http::StatusCode;
 use brick_schemas::api::{EntryReceipt, ProblemType};
 use brick_schemas::predicate::Release;
 use brick_schemas::{Blob, Digest};
-use brick_store::{BlobError, crash_point};
+use brick_store::{BlobError, BlobWriter, crash_point};
 use brick_trust::envelope::MAX_ENTRY_BYTES;
+use futures_util::future::try_join_all;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::admission::{Admitted, Sent};
 use crate::problem::{Rejection, said};
 use crate::registry::Registry;
-use crate::sequencer::Submission;
+use crate::sequencer::{Received, Submission, Told};
 use crate::slow::TooSlow;
 
 /// Blobs in one request, at most.
@@ -49,22 +50,32 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
     let admitted = sent.admit(registry, &looked).await?;
     crash_point("publish-admitted");
     let mut came = BTreeSet::new();
+    let mut keeping = Vec::new();
     let mut is_checked = false;
-    let mut count = 0;
     while let Some(field) = parts.next_field().await.map_err(broken)? {
-        count += 1;
-        if field.name() != Some("blob") || count > MAX_BLOBS {
+        if field.name() != Some("blob") || came.len() + keeping.len() >= MAX_BLOBS {
             return Err(Rejection::new(
                 ProblemType::Malformed,
                 format!("after `entry` come at most {MAX_BLOBS} parts named `blob`"),
             ));
         }
-        let received = receive_blob(registry, field, &admitted).await?;
-        is_checked |= received.is_checked;
-        came.insert(received.sha256);
+        let (sha256, writer) = receive_blob(registry, field, &admitted).await?;
+        match writer.in_memory() {
+            Some(held) => {
+                is_checked |=
+                    admitted.release.as_ref().is_some_and(|release| release.archive.sha256 == sha256);
+                keeping.push((sha256, writer, held));
+            }
+            None => {
+                writer.finish(sha256).await.map_err(|err| Rejection::from(&err))?;
+                came.insert(sha256);
+            }
+        }
     }
     for blob in &admitted.blobs {
-        if !came.contains(&blob.sha256) && !registry.store.has_blob(&blob.sha256).await {
+        let is_coming =
+            came.contains(&blob.sha256) || keeping.iter().any(|(sha256, ..)| *sha256 == blob.sha256);
+        if !is_coming && !registry.store.has_blob(&blob.sha256).await {
             return Err(Rejection::new(
                 ProblemType::MissingBlob,
                 format!("the entry names blob {}, which is neither here nor in the request", blob.sha256),
@@ -74,12 +85,20 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
     if let Some(release) = admitted.release.as_ref().filter(|_| !is_checked) {
         check_stored_archive(registry, release).await?;
     }
-    let (answer, wait) = oneshot::channel();
-    let origin = admitted.origin;
-    registry
-        .queue
-        .try_send(Submission { entry: admitted.received, answer })
-        .map_err(|_| Rejection::busy("too many entries are waiting to be logged"))?;
+    let Admitted { received, origin, release, .. } = admitted;
+    let kept = keep(registry, keeping, release.as_ref());
+    let wait = if UPLOADS.available_permits() + 1 == MAX_UPLOADS {
+        // Nobody else is here: it is drafted and written while its blobs are flushed, and committed when they are.
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let wait = queue(registry, received, Some(told))?;
+        kept.await?;
+        // One that was refused, or logged before, is answered without waiting for this.
+        let _ = tell.send(true);
+        wait
+    } else {
+        kept.await?;
+        queue(registry, received, None)?
+    };
     crash_point("publish-queued");
     wait.await.unwrap_or_else(|_| {
         Err(match registry.closed_log(&origin) {
@@ -87,6 +106,43 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
             None => Rejection::busy("the registry could not log the entry just now; send it again"),
         })
     })
+}
+
+/// Hands an entry to the sequencer; the answer comes through what is returned.
+fn queue(
+    registry: &Registry,
+    entry: Received,
+    blobs: Option<Told>,
+) -> Result<oneshot::Receiver<Result<EntryReceipt, Rejection>>, Rejection> {
+    let (answer, wait) = oneshot::channel();
+    let submission = Submission { entry, answer, blobs };
+    let queued = registry.queue.try_send(submission);
+    queued.map_err(|_| Rejection::busy("too many entries are waiting to be logged"))?;
+    Ok(wait)
+}
+
+/// Keeps blobs that came whole and are held in memory, and demands that the archive among them says what the release says. The
+/// disk and the processor work side by side; what turns out false is swept like any blob that no entry names.
+async fn keep(
+    registry: &Registry,
+    blobs: Vec<(Digest, BlobWriter, Arc<Vec<u8>>)>,
+    release: Option<&Release>,
+) -> Result<(), Rejection> {
+    let limits = registry.settings.limits.archive();
+    let keep = |(sha256, writer, held): (Digest, BlobWriter, Arc<Vec<u8>>)| async move {
+        let release = release.filter(|release| release.archive.sha256 == sha256);
+        let check = async {
+            match release {
+                Some(release) => registry.check_contents(held, release, limits).await,
+                None => Ok(()),
+            }
+        };
+        let (kept, checked) = tokio::join!(writer.finish(sha256), check);
+        kept.map_err(|err| Rejection::from(&err))?;
+        checked.map_err(|err| Rejection::refused(&err))
+    };
+    try_join_all(blobs.into_iter().map(keep)).await?;
+    Ok(())
 }
 
 /// A form that broke off, came too slowly, or is none.
@@ -116,18 +172,12 @@ async fn bounded(mut field: Field<'_>, max: usize) -> Result<Vec<u8>, Rejection>
     Ok(bytes)
 }
 
-/// A blob that came whole, and is kept.
-struct ReceivedBlob {
-    sha256: Digest,
-    /// Whether it is the release's archive and says what the entry says.
-    is_checked: bool,
-}
-
+/// Takes a blob in, to be kept once all has come.
 async fn receive_blob(
     registry: &Registry,
     mut field: Field<'_>,
     admitted: &Admitted,
-) -> Result<ReceivedBlob, Rejection> {
+) -> Result<(Digest, BlobWriter), Rejection> {
     let name = field.file_name().unwrap_or_default().to_owned();
     let sha256 = Digest::parse(&name)
         .map_err(|_| Rejection::new(ProblemType::Malformed, "a blob part's file name is its SHA-256"))?;
@@ -151,17 +201,7 @@ async fn receive_blob(
             format!("blob {sha256} has {} bytes, the entry says {bytes}", writer.bytes()),
         ));
     }
-    let archive = admitted.release.as_ref().filter(|release| release.archive.sha256 == sha256);
-    let Some((release, held)) = archive.zip(writer.in_memory()) else {
-        writer.finish(sha256).await.map_err(|err| Rejection::from(&err))?;
-        return Ok(ReceivedBlob { sha256, is_checked: false });
-    };
-    // The disk and the processor work side by side; what turns out false is swept like any blob that no entry names.
-    let limits = registry.settings.limits.archive();
-    let (kept, checked) = tokio::join!(writer.finish(sha256), registry.check_contents(held, release, limits));
-    kept.map_err(|err| Rejection::from(&err))?;
-    checked.map_err(|err| Rejection::refused(&err))?;
-    Ok(ReceivedBlob { sha256, is_checked: true })
+    Ok((sha256, writer))
 }
 
 async fn check_stored_archive(registry: &Registry, release: &Release) -> Result<(), Rejection> {

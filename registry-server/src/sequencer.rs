@@ -34,7 +34,13 @@ pub struct Submission {
     pub entry: Received,
     /// Where the answer goes.
     pub answer: Answer,
+    /// Tells whether the blobs that it names are here, durable and checked; until then it must not be committed. Whoever sent
+    /// it tells the client why not. `None` where that is known.
+    pub blobs: Option<Told>,
 }
+
+/// Where it is told, once, whether something is as it must be. Not telling is telling that it is not.
+pub type Told = std::sync::mpsc::Receiver<bool>;
 
 /// A received entry, by the log it is for.
 pub enum Received {
@@ -166,7 +172,15 @@ impl Sequencer {
         }
     }
 
-    async fn sequence(&mut self, batch: Vec<Submission>) {
+    async fn sequence(&mut self, mut batch: Vec<Submission>) {
+        // An entry that is alone is drafted and written while its blobs are flushed; among others it must not hold them up.
+        let told = match batch.as_mut_slice() {
+            [alone] => alone.blobs.take(),
+            _ => {
+                batch.retain(|submission| submission.blobs.as_ref().is_none_or(is_told_yes));
+                None
+            }
+        };
         if self.resumed != self.registry.store.resumed() {
             self.look_again().await;
         }
@@ -204,7 +218,7 @@ impl Sequencer {
             }
         }
         if !drafts.is_empty() {
-            self.commit(drafts).await;
+            self.commit(drafts, told).await;
         }
     }
 
@@ -232,11 +246,18 @@ impl Sequencer {
         Ok(None)
     }
 
-    async fn commit(&mut self, drafts: Vec<Draft>) {
+    /// - `told`: what the commit waits for.
+    async fn commit(&mut self, drafts: Vec<Draft>, told: Option<Told>) {
         crash_point("batch-drafted");
-        if let Err(err) = self.registry.store.commit(&drafts).await {
-            self.refuse(drafts, &err).await;
-            return;
+        let is_due = || told.as_ref().is_none_or(is_told_yes);
+        match self.registry.store.commit_when(&drafts, is_due).await {
+            Ok(()) => {}
+            // What was taken out of the kept index for it is read again when it is needed.
+            Err(CommitError::TakenBack) => return,
+            Err(err) => {
+                self.refuse(drafts, &err).await;
+                return;
+            }
         }
         crash_point("batch-committed");
         self.registry.metrics.batches.inc();
@@ -339,10 +360,15 @@ impl Sequencer {
             }
         }
         if !drafts.is_empty() {
-            Box::pin(self.commit(drafts)).await;
+            Box::pin(self.commit(drafts, None)).await;
         }
         Ok(())
     }
+}
+
+/// Waits until it is told. Blocks the thread, for as long as a few flushes take.
+fn is_told_yes(told: &Told) -> bool {
+    told.recv().unwrap_or(false)
 }
 
 /// Gives everybody who sent an entry its place and proof.

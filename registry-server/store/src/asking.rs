@@ -1,16 +1,16 @@
-//! Where does an entry stand already? Asked once before each publish, on the asker's own thread: a change of threads there and
-//! back costs ten times as much as the three rows that the answer is made of.
+//! What is read on the asker's own thread? All that publishing and its projection read: a change of threads there and back costs
+//! ten times as much as a row.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use brick_schemas::{BrickName, Digest, Version};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
 
 use crate::commit::in_place;
 use crate::fault::{Fault, ReadError, from_sql};
 use crate::log::LogId;
-use crate::open::{Flush, Store, StoreOptions, pragmas};
+use crate::open::{Flush, Store, StoreOptions, check_kept, pragmas};
 
 /// Parameters: log, payload, brick, version.
 pub(crate) const STANDING: &str = "
@@ -64,16 +64,32 @@ impl Asking {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Fault> {
+    fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
         let mut slot = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = match slot.take() {
             Some(connection) => connection,
             None => self.connect()?,
         };
-        let answer = question(&connection)?;
-        *slot = Some(connection);
-        Ok(answer)
+        let answer = question(&connection);
+        // After a fault nobody can be sure what the connection still knows; opening another costs a millisecond.
+        if !matches!(answer, Err(ReadError::Fault(_))) {
+            *slot = Some(connection);
+        }
+        answer
     }
+}
+
+/// Demands that all that a log derives is kept as of `at_size`, as the transaction sees it.
+///
+/// # Errors
+/// [`ReadError::NotKept`], [`ReadError::UnknownLog`].
+pub(crate) fn demand_kept(read: &Transaction<'_>, log: LogId, at_size: u64) -> Result<(), ReadError> {
+    let row = read
+        .prepare_cached("SELECT served_size, size FROM log WHERE id = ?")?
+        .query_row([log.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?
+        .ok_or(ReadError::UnknownLog { log })?;
+    check_kept(log, row, at_size)
 }
 
 impl Store {
@@ -95,13 +111,32 @@ impl Store {
         let question = |connection: &Connection| {
             let (brick, version) = (brick.map(BrickName::as_str), version.map(ToString::to_string));
             let asked = params![log.0, payload.as_bytes(), brick, version];
-            connection
+            let found = connection
                 .prepare_cached(STANDING)?
-                .query_row(asked, |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))
+                .query_row(asked, |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?;
+            Ok(found)
         };
-        let (entry, released) =
-            in_place(|| self.inner.asking.ask(question)).map_err(|fault| self.note_damage(fault))?;
+        let (entry, released) = in_place(|| self.inner.asking.ask(question)).map_err(|err| match err {
+            ReadError::Fault(fault) => ReadError::Fault(self.note_damage(fault)),
+            other => other,
+        })?;
         let index = |entry: Option<i64>| entry.map(|entry| from_sql(entry, "a leaf's index")).transpose();
         Ok(Standing { entry: index(entry)?, released: index(released)? })
+    }
+
+    /// Reads in one transaction. The calling thread waits for it, as for [`standing`](Self::standing).
+    pub(crate) fn read_here<T>(
+        &self,
+        read: impl FnOnce(&Transaction<'_>) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let question = |connection: &Connection| {
+            let transaction = connection.unchecked_transaction()?;
+            let rows = read(&transaction)?;
+            transaction.commit()?;
+            Ok(rows)
+        };
+        let [one, other] = &self.inner.reading;
+        let free = if one.connection.try_lock().is_ok() { one } else { other };
+        in_place(|| free.ask(question))
     }
 }

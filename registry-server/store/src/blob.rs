@@ -187,7 +187,6 @@ const MAX_RECEIVING_BYTES: usize = 32 * 1024 * 1024;
 /// A blob that is being received. Unless [`finish`](Self::finish) succeeds, nothing of it stays.
 pub struct BlobWriter {
     sink: Sink,
-    hash: Sha256,
     bytes: u64,
     max_bytes: u64,
     root: PathBuf,
@@ -199,8 +198,8 @@ pub struct BlobWriter {
 enum Sink {
     /// One trip to the disk at the end: making, writing, flushing and renaming a file apart costs a change of threads each.
     Memory { bytes: Arc<Vec<u8>>, _room: OwnedSemaphorePermit },
-    /// A temporary file.
-    File { file: tokio::fs::File, tmp: TempPath },
+    /// A temporary file, and the hash of what is in it.
+    File { file: tokio::fs::File, tmp: TempPath, hash: Sha256 },
 }
 
 impl BlobWriter {
@@ -215,12 +214,12 @@ impl BlobWriter {
         }
         match &mut self.sink {
             Sink::Memory { bytes: so_far, .. } => Arc::make_mut(so_far).extend_from_slice(bytes),
-            Sink::File { file, .. } => {
+            Sink::File { file, hash, .. } => {
+                hash.update(bytes);
                 let written = file.write_all(bytes).await.map_err(BlobError::io("write"));
                 written.inspect_err(|err| self.standing.note_blob(Some(err)))?;
             }
         }
-        self.hash.update(bytes);
         self.bytes = total;
         Ok(())
     }
@@ -244,39 +243,50 @@ impl BlobWriter {
     ///
     /// # Errors
     /// [`BlobError::WrongDigest`]; or what the disk reports.
-    pub async fn finish(mut self, expected: Digest) -> Result<(), BlobError> {
-        let found = Digest::from(<[u8; 32]>::from(self.hash.finalize_reset()));
-        if found != expected {
-            return Err(BlobError::WrongDigest { expected, found });
-        }
+    pub async fn finish(self, expected: Digest) -> Result<(), BlobError> {
         crash_point("blob-received");
-        let tmp_dir = self.root.join("tmp");
-        let sink = match self.sink {
-            Sink::Memory { bytes, _room } => Err((bytes, _room)),
-            Sink::File { mut file, tmp } => {
-                file.flush().await.map_err(BlobError::io("write"))?;
-                Ok((file.into_std().await, tmp))
-            }
+        let compare = |found| match found == expected {
+            true => Ok(()),
+            false => Err(BlobError::WrongDigest { expected, found }),
         };
+        let tmp_dir = self.root.join("tmp");
+        let begin: Box<dyn FnOnce() -> Result<(fs::File, TempPath), BlobError> + Send>;
+        // The disk and the processor work side by side: what is held in memory is hashed while it is flushed.
+        let (verdict, told) = std::sync::mpsc::sync_channel(1);
+        let mut unhashed = None;
+        match self.sink {
+            Sink::Memory { bytes, _room } => {
+                unhashed = Some(bytes.clone());
+                begin = Box::new(move || {
+                    let _room = _room;
+                    let mut made =
+                        tempfile::NamedTempFile::new_in(tmp_dir).map_err(BlobError::io("begin"))?;
+                    made.write_all(&bytes).map_err(BlobError::io("write"))?;
+                    Ok(made.into_parts())
+                });
+            }
+            Sink::File { mut file, tmp, hash } => {
+                compare(Digest::from(<[u8; 32]>::from(hash.finalize())))?;
+                file.flush().await.map_err(BlobError::io("write"))?;
+                let file = file.into_std().await;
+                begin = Box::new(move || Ok((file, tmp)));
+            }
+        }
         let shard = self.root.join(format!("{:02x}", expected.as_bytes()[0]));
         let path = shard.join(&expected.to_string()[2..]);
         let (settled, standing) = (self.settled, self.standing.clone());
         let keep = move || {
             // Before anything has the name: whoever could not open it then would not know whether the name is durable.
             let folder = fs::File::open(&shard).map_err(BlobError::io("open the folder of"))?;
-            let (file, mut tmp) = match sink {
-                Ok(written) => written,
-                Err((bytes, _room)) => {
-                    let mut made =
-                        tempfile::NamedTempFile::new_in(tmp_dir).map_err(BlobError::io("begin"))?;
-                    made.write_all(&bytes).map_err(BlobError::io("write"))?;
-                    made.into_parts()
-                }
-            };
+            let (file, mut tmp) = begin()?;
             crash_point("blob-written");
             // The bytes first: a name that is durable before them would name an empty or torn file after a power cut.
             file.sync_all().map_err(BlobError::io("flush"))?;
             crash_point("blob-flushed");
+            // Whoever would tell is gone: then nobody waits for the blob either.
+            if !told.recv().unwrap_or(false) {
+                return Ok(());
+            }
             fs::rename(&tmp, &path).map_err(BlobError::io("rename"))?;
             tmp.disable_cleanup(true);
             crash_point("blob-renamed");
@@ -291,11 +301,13 @@ impl BlobWriter {
             crash_point("blob-kept");
             Ok(())
         };
-        let kept = tokio::task::spawn_blocking(keep)
-            .await
-            .unwrap_or_else(|err| Err(BlobError::io("keep")(io::Error::other(err))));
+        let keeping = tokio::task::spawn_blocking(keep);
+        let compared = unhashed.map_or(Ok(()), |bytes| compare(Digest::of(&bytes)));
+        // There is room for one.
+        let _ = verdict.send(compared.is_ok());
+        let kept = keeping.await.unwrap_or_else(|err| Err(BlobError::io("keep")(io::Error::other(err))));
         self.standing.note_blob(kept.as_ref().err());
-        kept
+        compared.and(kept)
     }
 }
 
@@ -327,12 +339,11 @@ impl Store {
                         .map_err(BlobError::io("begin"))
                         .inspect_err(|err| blobs.standing.note_blob(Some(err)))?
                         .into_parts();
-                Sink::File { file: tokio::fs::File::from_std(file), tmp }
+                Sink::File { file: tokio::fs::File::from_std(file), tmp, hash: Sha256::new() }
             }
         };
         Ok(BlobWriter {
             sink,
-            hash: Sha256::new(),
             bytes: 0,
             max_bytes,
             root: blobs.root.clone(),

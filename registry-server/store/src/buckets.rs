@@ -1,17 +1,15 @@
 //! Which index files are the current ones? The bucket tree over them, as of a size of its log.
 
-use std::collections::HashMap;
-
 use brick_schemas::{BrickName, Digest};
+use rusqlite::{OptionalExtension as _, Row, params};
 
+use crate::asking::demand_kept;
 use crate::fault::{ReadError, digest_from_sql, parsed_from_sql, to_sql};
 use crate::log::LogId;
 use crate::open::Store;
 
 /// Bucket-tree nodes that one call returns, at most.
 pub const MAX_NODES_PER_READ: usize = 4_096;
-/// Nodes that one statement asks for: the siblings of one bucket on the way to the root.
-const NODES_PER_STATEMENT: usize = 16;
 
 /// Parameters: log, bucket, size. Without statistics SQLite would rather walk all files of the log; the index is named
 /// because the statement then fails, instead of becoming slow, if the index ever goes.
@@ -43,18 +41,11 @@ macro_rules! part {
 }
 pub(crate) use part;
 
-/// Parameters: log, size, then 16 pairs of level and index.
-pub(crate) const NODES: &str = concat!(
-    "
-    WITH asked (level, idx) AS (VALUES (?3, ?4), (?5, ?6), (?7, ?8), (?9, ?10), (?11, ?12), (?13, ?14),
-      (?15, ?16), (?17, ?18), (?19, ?20), (?21, ?22), (?23, ?24), (?25, ?26), (?27, ?28), (?29, ?30),
-      (?31, ?32), (?33, ?34))
-    SELECT asked.level, asked.idx, n.hash FROM asked JOIN bucket_node AS n
-      ON n.log = ?1 AND n.part = ",
-    part!("asked.level", "asked.idx"),
-    " AND n.level = asked.level AND n.idx = asked.idx AND n.since = (
-        SELECT max(since) FROM bucket_node AS m
-        WHERE m.log = ?1 AND m.part = n.part AND m.level = asked.level AND m.idx = asked.idx AND m.since <= ?2)"
+/// Parameters: log, size, level, index.
+pub(crate) const NODE: &str = concat!(
+    "SELECT hash FROM bucket_node WHERE log = ?1 AND part = ",
+    part!("?3", "?4"),
+    " AND level = ?3 AND idx = ?4 AND since <= ?2 ORDER BY since DESC LIMIT 1"
 );
 
 impl Store {
@@ -69,14 +60,13 @@ impl Store {
         bucket: u16,
         at_size: u64,
     ) -> Result<Vec<(BrickName, Digest)>, ReadError> {
-        let mut read = self.reading_at(log, at_size).await?;
-        let rows = sqlx::query_as::<_, (String, Vec<u8>)>(BUCKET)
-            .bind(log.0)
-            .bind(bucket)
-            .bind(to_sql(at_size))
-            .fetch_all(&mut *read)
-            .await?;
-        read.commit().await?;
+        let rows = self.read_here(|read| {
+            demand_kept(read, log, at_size)?;
+            let mut lines = read.prepare_cached(BUCKET)?;
+            let line = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?));
+            let rows = lines.query_map(params![log.0, bucket, to_sql(at_size)], line)?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        })?;
         let lines = rows.into_iter().map(|(brick, sha256)| {
             let brick = parsed_from_sql::<BrickName>(&brick, "a brick's name")?;
             Ok((brick, digest_from_sql(&sha256, "an index file's digest")?))
@@ -100,7 +90,7 @@ impl Store {
         Ok(self.bucket_nodes(log, &[(level, index)], at_size).await?.pop().flatten())
     }
 
-    /// Nodes of the bucket tree, in the order asked for, in one statement for every 16: the siblings of a bucket cost one.
+    /// Nodes of the bucket tree, in the order asked for.
     ///
     /// - `nodes`: (level, index), of which the first [`MAX_NODES_PER_READ`] are answered.
     ///
@@ -113,20 +103,18 @@ impl Store {
         at_size: u64,
     ) -> Result<Vec<Option<Digest>>, ReadError> {
         let nodes = &nodes[..nodes.len().min(MAX_NODES_PER_READ)];
-        let mut read = self.reading_at(log, at_size).await?;
-        let mut found = HashMap::new();
-        for chunk in nodes.chunks(NODES_PER_STATEMENT) {
-            let mut query = sqlx::query_as::<_, (i64, i64, Vec<u8>)>(NODES).bind(log.0).bind(to_sql(at_size));
-            for at in 0..NODES_PER_STATEMENT {
-                // Places that are left over ask for a node that cannot be.
-                let (level, index) = chunk.get(at).map_or((-1, -1), |(l, i)| (i64::from(*l), i64::from(*i)));
-                query = query.bind(level).bind(index);
+        let found = self.read_here(|read| {
+            demand_kept(read, log, at_size)?;
+            let mut statement = read.prepare_cached(NODE)?;
+            let mut found = Vec::with_capacity(nodes.len());
+            for (level, index) in nodes {
+                let asked = params![log.0, to_sql(at_size), level, index];
+                found.push(statement.query_row(asked, |row| row.get::<_, Vec<u8>>(0)).optional()?);
             }
-            for (level, index, hash) in query.fetch_all(&mut *read).await? {
-                found.insert((level, index), digest_from_sql(&hash, "a bucket-tree node")?);
-            }
-        }
-        read.commit().await?;
-        Ok(nodes.iter().map(|(l, i)| found.get(&(i64::from(*l), i64::from(*i))).copied()).collect())
+            Ok(found)
+        })?;
+        let node =
+            |hash: Option<Vec<u8>>| hash.map(|hash| digest_from_sql(&hash, "a bucket-tree node")).transpose();
+        found.into_iter().map(node).collect()
     }
 }

@@ -9,7 +9,9 @@
 //! it always has.
 
 use brick_schemas::{BrickName, Digest, Version};
+use rusqlite::{OptionalExtension as _, Row, params};
 
+use crate::asking::demand_kept as demand_kept_here;
 use crate::fault::{ReadError, digest_from_sql, from_sql, parsed_from_sql, to_sql};
 use crate::log::LogId;
 use crate::open::{Store, demand_kept};
@@ -73,27 +75,24 @@ impl Store {
         brick: &BrickName,
         at_size: u64,
     ) -> Result<Option<(Vec<u8>, Digest)>, ReadError> {
-        let mut read = self.readers().begin().await?;
-        let sha256 = sqlx::query_scalar::<_, Vec<u8>>(FILE)
-            .bind(log.0)
-            .bind(brick.as_str())
-            .bind(to_sql(at_size))
-            .fetch_optional(&mut *read)
-            .await?;
-        // While the file's row stands none of its lines was superseded: each change of a line is one of the file.
-        let Some(sha256) = sha256 else {
-            demand_kept(&mut read, log, at_size).await?;
-            read.commit().await?;
-            return Ok(None);
-        };
-        let lines = sqlx::query_as::<_, (String, i64, String)>(LINES)
-            .bind(log.0)
-            .bind(brick.as_str())
-            .bind(to_sql(at_size))
-            .fetch_all(&mut *read)
-            .await?;
-        read.commit().await?;
-        let bytes = lines.iter().flat_map(|(_, _, line)| line.bytes()).collect::<Vec<u8>>();
+        let found = self.read_here(|read| {
+            let asked = params![log.0, brick.as_str(), to_sql(at_size)];
+            let sha256 =
+                read.prepare_cached(FILE)?.query_row(asked, |row| row.get::<_, Vec<u8>>(0)).optional()?;
+            // While the file's row stands none of its lines was superseded: each change of a line is one of the file.
+            let Some(sha256) = sha256 else {
+                demand_kept_here(read, log, at_size)?;
+                return Ok(None);
+            };
+            let mut bytes = Vec::new();
+            let mut lines = read.prepare_cached(LINES)?;
+            let mut lines = lines.query(asked)?;
+            while let Some(line) = lines.next()? {
+                bytes.extend_from_slice(line.get_ref(2)?.as_bytes().map_err(rusqlite::Error::from)?);
+            }
+            Ok(Some((bytes, sha256)))
+        })?;
+        let Some((bytes, sha256)) = found else { return Ok(None) };
         let sha256 = digest_from_sql(&sha256, "an index file's digest")?;
         if Digest::of(&bytes) != sha256 {
             return Err(ReadError::Damaged { what: "an index file" });
@@ -158,14 +157,16 @@ impl Store {
         after_size: u64,
         at_size: u64,
     ) -> Result<Vec<FileRow>, ReadError> {
-        let mut read = self.reading_at(log, at_size).await?;
-        let rows = sqlx::query_as::<_, (String, i64, Vec<u8>, i64)>(FILES_CHANGED)
-            .bind(log.0)
-            .bind(to_sql(after_size))
-            .bind(to_sql(at_size))
-            .fetch_all(&mut *read)
-            .await?;
-        read.commit().await?;
+        let rows = self.read_here(|read| {
+            demand_kept_here(read, log, at_size)?;
+            let mut files = read.prepare_cached(FILES_CHANGED)?;
+            let file = |row: &Row<'_>| {
+                let (brick, bucket) = (row.get::<_, String>(0)?, row.get::<_, i64>(1)?);
+                Ok((brick, bucket, row.get::<_, Vec<u8>>(2)?, row.get::<_, i64>(3)?))
+            };
+            let rows = files.query_map(params![log.0, to_sql(after_size), to_sql(at_size)], file)?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        })?;
         let what = "an index file's row";
         let files = rows.into_iter().map(|(brick, bucket, sha256, bytes)| {
             Ok(FileRow {
@@ -191,14 +192,16 @@ impl Store {
         after_size: u64,
         at_size: u64,
     ) -> Result<Vec<(BrickName, ReleaseRow)>, ReadError> {
-        let mut read = self.reading_at(log, at_size).await?;
-        let rows = sqlx::query_as::<_, (String, String, i64, String)>(LINES_CHANGED)
-            .bind(log.0)
-            .bind(to_sql(after_size))
-            .bind(to_sql(at_size))
-            .fetch_all(&mut *read)
-            .await?;
-        read.commit().await?;
+        let rows = self.read_here(|read| {
+            demand_kept_here(read, log, at_size)?;
+            let mut lines = read.prepare_cached(LINES_CHANGED)?;
+            let line = |row: &Row<'_>| {
+                let (brick, version) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+                Ok((brick, version, row.get::<_, i64>(2)?, row.get::<_, String>(3)?))
+            };
+            let rows = lines.query_map(params![log.0, to_sql(after_size), to_sql(at_size)], line)?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        })?;
         let lines = rows.into_iter().map(|(brick, version, entry, line)| {
             Ok((parsed_from_sql(&brick, "a brick's name")?, release_from_sql((version, entry, line))?))
         });

@@ -90,17 +90,14 @@ pub enum CommitError {
     /// What is stored could not be read.
     #[error(transparent)]
     Read(ReadError),
+    /// The caller took it back.
+    #[error("the steps were taken back before they were committed")]
+    TakenBack,
     /// The database or the disk failed.
     #[error(transparent)]
     Fault(#[from] Fault),
 }
 holds_fault!(CommitError);
-
-impl From<rusqlite::Error> for CommitError {
-    fn from(err: rusqlite::Error) -> Self {
-        Self::Fault(err.into())
-    }
-}
 
 impl From<ReadError> for CommitError {
     fn from(err: ReadError) -> Self {
@@ -121,22 +118,38 @@ impl Store {
     /// See [`CommitError`]. After a fault in the commit itself the caller asks [`payload_index`](Self::payload_index)
     /// whether an entry is in.
     pub async fn commit<S: Borrow<LogStep> + Sync>(&self, steps: &[S]) -> Result<(), CommitError> {
+        self.commit_when(steps, || true).await
+    }
+
+    /// [`commit`](Self::commit), if at its very end `is_due` says so: what else the steps stand on may become durable while
+    /// they are written.
+    ///
+    /// - `is_due`: may wait, on the calling thread; nobody else writes meanwhile.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); [`CommitError::TakenBack`] where it says no.
+    pub async fn commit_when<S: Borrow<LogStep> + Sync>(
+        &self,
+        steps: &[S],
+        is_due: impl FnOnce() -> bool,
+    ) -> Result<(), CommitError> {
         for step in steps.iter().map(Borrow::borrow) {
             check(step, steps.len()).map_err(|rule| CommitError::Malformed { log: step.log, rule })?;
         }
         let asked = steps.iter().flat_map(|step| &step.borrow().blobs).filter(|blob| !blob.is_here);
         let here = self.inner.blobs.which_are_here(asked.map(|blob| blob.sha256).collect()).await;
-        self.watch(self.commit_checked(steps, &here).await)
+        self.watch(self.commit_checked(steps, &here, is_due).await)
     }
 
     async fn commit_checked<S: Borrow<LogStep> + Sync>(
         &self,
         steps: &[S],
         here: &HashSet<Digest>,
+        is_due: impl FnOnce() -> bool,
     ) -> Result<(), CommitError> {
         let mut writing = self.writing().await?;
         let (connection, generation) = writing.commits();
-        let outcome = in_place(|| write(connection, generation, steps, here));
+        let outcome = in_place(|| write(connection, generation, steps, here, is_due));
         // A fault drops the connections with the transaction; a refusal is no reason to open others.
         if !matches!(outcome, Err(CommitError::Fault(_))) {
             writing.done();
@@ -159,6 +172,7 @@ fn write<S: Borrow<LogStep>>(
     generation: i64,
     steps: &[S],
     here: &HashSet<Digest>,
+    is_due: impl FnOnce() -> bool,
 ) -> Result<(), CommitError> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     crash_point("commit-begun");
@@ -167,7 +181,8 @@ fn write<S: Borrow<LogStep>>(
         if stored != generation {
             return Err(Fault::TakenOver.into());
         }
-        steps.iter().try_for_each(|step| apply(&tx, step.borrow(), here))
+        steps.iter().try_for_each(|step| apply(&tx, step.borrow(), here))?;
+        if is_due() { Ok(()) } else { Err(CommitError::TakenBack) }
     })();
     crash_point("commit-applied");
     match applied {

@@ -137,6 +137,11 @@ macro_rules! holds_fault {
                 Self::Fault($crate::Fault::from(err))
             }
         }
+        impl From<rusqlite::Error> for $error {
+            fn from(err: rusqlite::Error) -> Self {
+                Self::Fault($crate::Fault::from(err))
+            }
+        }
         impl $crate::fault::MayHoldFault for $error {
             fn fault_mut(&mut self) -> Option<&mut $crate::Fault> {
                 match self {

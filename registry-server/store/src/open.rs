@@ -21,8 +21,8 @@ use crate::writer::{Writer, Writing};
 const DATABASE: &str = "registry.sqlite3";
 /// Read connections, at most.
 pub const MAX_READERS: u32 = 64;
-/// Connections beside those: the writer's, and the one that is asked before each publish.
-const OTHERS: u64 = 3;
+/// Connections beside those: the writer's, and those that answer on the asker's thread.
+const OTHERS: u64 = 5;
 /// Statements that a connection keeps prepared, at most.
 const PREPARED_STATEMENTS: usize = 64;
 /// The write-ahead log is cut back to this size after a checkpoint, so that one burst does not keep the disk for ever.
@@ -142,7 +142,9 @@ pub struct Store {
 pub(crate) struct Inner {
     readers: RwLock<SqlitePool>,
     writer: Mutex<Option<Writer>>,
+    /// For the question before each publish; it need not wait for whoever reads much.
     pub(crate) asking: Asking,
+    pub(crate) reading: [Asking; 2],
     pub(crate) connect: SqliteConnectOptions,
     pub(crate) options: StoreOptions,
     generation: i64,
@@ -196,7 +198,8 @@ impl Store {
         // SQLite flushes the folder when it makes its write-ahead log, not when it makes the database file.
         sync_dir(dir)?;
         let writer = Writer::beside(writer, &dir.join(DATABASE), &options, flush).await?;
-        let asking = Asking::open(&dir.join(DATABASE), &options, flush)?;
+        let ask = || Asking::open(&dir.join(DATABASE), &options, flush);
+        let (asking, reading) = (ask()?, [ask()?, ask()?]);
 
         let readers = connect_readers(&connect, &options).await?;
         Ok(Self {
@@ -204,6 +207,7 @@ impl Store {
                 readers: RwLock::new(readers),
                 writer: Mutex::new(Some(writer)),
                 asking,
+                reading,
                 connect,
                 options,
                 generation,
@@ -225,7 +229,7 @@ impl Store {
     /// Dropping the last clone is as safe, only the next opening has more to do.
     pub async fn close(self) {
         self.readers().close().await;
-        self.inner.asking.close();
+        self.inner.close_asking();
         if let Some(writer) = self.inner.writer.lock().await.take() {
             writer.close().await;
         }
@@ -308,12 +312,22 @@ pub(crate) async fn demand_kept(
             .fetch_optional(&mut **read)
             .await?
             .ok_or(ReadError::UnknownLog { log })?;
-    if !(served_size..=size).contains(&to_sql(at_size)) {
-        let what = "a log's size";
-        let (served_size, size) = (from_sql(served_size, what)?, from_sql(size, what)?);
-        return Err(ReadError::NotKept { log, at_size, served_size, size });
+    check_kept(log, (served_size, size), at_size)
+}
+
+/// Demands that all that a log derives is kept as of `at_size`.
+///
+/// - `row`: the log's served size and its size, as SQL gave them.
+///
+/// # Errors
+/// [`ReadError::NotKept`].
+pub(crate) fn check_kept(log: LogId, (served_size, size): (i64, i64), at_size: u64) -> Result<(), ReadError> {
+    if (served_size..=size).contains(&to_sql(at_size)) {
+        return Ok(());
     }
-    Ok(())
+    let what = "a log's size";
+    let (served_size, size) = (from_sql(served_size, what)?, from_sql(size, what)?);
+    Err(ReadError::NotKept { log, at_size, served_size, size })
 }
 
 impl Inner {
@@ -334,6 +348,12 @@ impl Inner {
     /// Puts other read connections in place; the old ones are the caller's to close.
     pub(crate) fn swap_readers(&self, readers: SqlitePool) -> SqlitePool {
         std::mem::replace(&mut *self.readers.write().unwrap_or_else(PoisonError::into_inner), readers)
+    }
+
+    /// Closes what answers on the asker's thread: the next question opens it anew.
+    pub(crate) fn close_asking(&self) {
+        self.asking.close();
+        self.reading.iter().for_each(Asking::close);
     }
 
     /// # Errors

@@ -22,7 +22,7 @@ async fn every_statement_searches_and_none_walks_a_table_or_a_whole_log() {
         catalogue::FILES_CHANGED,
         catalogue::LINES_CHANGED,
         buckets::BUCKET,
-        buckets::NODES,
+        buckets::NODE,
         services::SERVICE,
         services::SERVICES_CHANGED,
         search::BRICKS,

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use brick_schemas::Digest;
+use rusqlite::{OptionalExtension as _, params};
 
 use crate::fault::{ReadError, digest_from_sql, from_sql, to_sql};
 use crate::log::LogId;
@@ -47,22 +48,21 @@ impl Store {
     /// [`ReadError::Damaged`] when a leaf below the log's size is not there.
     pub async fn leaves(&self, log: LogId, range: Range<u64>) -> Result<Vec<Vec<u8>>, ReadError> {
         let end = range.end.min(range.start.saturating_add(MAX_LEAVES_PER_READ));
-        let mut read = self.readers().begin().await?;
-        let size = sqlx::query_scalar::<_, i64>("SELECT size FROM log WHERE id = ?")
-            .bind(log.0)
-            .fetch_optional(&mut *read)
-            .await?
-            .ok_or(ReadError::UnknownLog { log })?;
-        let end = end.min(from_sql(size, "a log's size")?);
-        let rows = sqlx::query_scalar::<_, Vec<u8>>(
-            "SELECT bytes FROM leaf WHERE log = ? AND entry >= ? AND entry < ? ORDER BY entry",
-        )
-        .bind(log.0)
-        .bind(to_sql(range.start))
-        .bind(to_sql(end))
-        .fetch_all(&mut *read)
-        .await?;
-        read.commit().await?;
+        let (end, rows) = self.read_here(|read| {
+            let size = read
+                .prepare_cached("SELECT size FROM log WHERE id = ?")?
+                .query_row([log.0], |row| row.get::<_, i64>(0))
+                .optional()?
+                .ok_or(ReadError::UnknownLog { log })?;
+            let end = end.min(from_sql(size, "a log's size")?);
+            let mut leaves = read.prepare_cached(
+                "SELECT bytes FROM leaf WHERE log = ? AND entry >= ? AND entry < ? ORDER BY entry",
+            )?;
+            let rows = leaves
+                .query_map(params![log.0, to_sql(range.start), to_sql(end)], |row| row.get::<_, Vec<u8>>(0))?
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok((end, rows))
+        })?;
         // Entries are unique, so as many rows as numbers means that none is missing.
         if rows.len() as u64 != end.saturating_sub(range.start) {
             return Err(ReadError::Damaged { what: "a run of leaves" });
@@ -75,13 +75,13 @@ impl Store {
     /// # Errors
     /// [`ReadError::Fault`].
     pub async fn payload_index(&self, log: LogId, payload: &Digest) -> Result<Option<u64>, ReadError> {
-        sqlx::query_scalar::<_, i64>("SELECT entry FROM leaf WHERE log = ? AND payload = ?")
-            .bind(log.0)
-            .bind(&payload.as_bytes()[..])
-            .fetch_optional(&self.readers())
-            .await?
-            .map(|entry| from_sql(entry, "a leaf's index"))
-            .transpose()
+        self.read_here(|read| {
+            let mut entry = read.prepare_cached("SELECT entry FROM leaf WHERE log = ? AND payload = ?")?;
+            let asked = params![log.0, payload.as_bytes()];
+            Ok(entry.query_row(asked, |row| row.get::<_, i64>(0)).optional()?)
+        })?
+        .map(|entry| from_sql(entry, "a leaf's index"))
+        .transpose()
     }
 
     /// Which of `payloads` the log holds, however many there are.
@@ -113,12 +113,11 @@ impl Store {
     /// # Errors
     /// [`ReadError::Fault`].
     pub async fn tile(&self, log: LogId, level: u8, index: u64) -> Result<Option<Vec<u8>>, ReadError> {
-        Ok(sqlx::query_scalar("SELECT hashes FROM tile WHERE log = ? AND level = ? AND idx = ?")
-            .bind(log.0)
-            .bind(level)
-            .bind(to_sql(index))
-            .fetch_optional(&self.readers())
-            .await?)
+        self.read_here(|read| {
+            let mut tile =
+                read.prepare_cached("SELECT hashes FROM tile WHERE log = ? AND level = ? AND idx = ?")?;
+            Ok(tile.query_row(params![log.0, level, to_sql(index)], |row| row.get(0)).optional()?)
+        })
     }
 
     /// The signed head of exactly that size, if one was signed.

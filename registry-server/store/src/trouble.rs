@@ -283,7 +283,7 @@ impl Store {
         // Readers only now: until writing works the old ones read on.
         let readers = connect_readers(&self.inner.connect, &self.inner.options).await?;
         let old = self.inner.swap_readers(readers);
-        self.inner.asking.close();
+        self.inner.close_asking();
         tokio::spawn(async move { old.close().await });
         self.inner.blobs.unsettle();
         *slot = Some(writer);

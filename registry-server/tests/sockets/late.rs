@@ -23,7 +23,12 @@ async fn log_unchecked(town: &Town, leaf: Vec<u8>) {
         asked_at: 0,
     };
     let (answer, wait) = tokio::sync::oneshot::channel();
-    town.north.registry().queue.send(Submission { entry: received, answer }).await.expect("it runs");
+    town.north
+        .registry()
+        .queue
+        .send(Submission { entry: received, answer, blobs: None })
+        .await
+        .expect("it runs");
     wait.await.unwrap().expect("it is logged");
 }
 
