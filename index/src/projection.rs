@@ -183,12 +183,12 @@ impl Projection {
             if known.0 != Some(folder) {
                 known = (Some(folder), folder_before(folder));
             }
-            let oid = Oid::hash_object(ObjectType::Blob, content)?;
+            // What turns out to be there is made for nothing; hashing each first would cost more.
+            let oid = odb.write(ObjectType::Blob, content)?;
             let there = known.1.as_ref().and_then(|tree| tree.get_name(name)).map(|entry| entry.id());
             if there == Some(oid) {
                 continue;
             }
-            odb.write(ObjectType::Blob, content)?;
             new_objects.push(oid);
             let changes = folders.entry((depth(folder), folder.to_owned())).or_default();
             changes.insert(name.to_owned(), (FileMode::Blob, oid));

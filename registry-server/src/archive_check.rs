@@ -11,14 +11,14 @@ use brick_store::{BlobError, LogId, SyncState};
 use brick_trust::{Entry, Refused, Step};
 use tokio::sync::Semaphore;
 
-use crate::blocking::blocking;
+use crate::aside::{THREADS, aside};
 use crate::heads::ShownHead;
 use crate::problem::{Rejection, said};
 use crate::registry::{Registry, now};
 use crate::sync_status::kept_reason;
 
 /// Archives that are unpacked in memory at a time: each may take the bound on unpacked bytes.
-const MAX_CHECKS: usize = 2;
+const MAX_CHECKS: usize = THREADS;
 
 /// Releases whose verdict is remembered; past it the memory is emptied and fills again.
 const MAX_VERDICTS: usize = 65_536;
@@ -212,7 +212,7 @@ impl Registry {
     ) -> Result<(), Refused> {
         let _permit = CHECKS.acquire().await.expect("nobody closes it");
         let signed = release.clone();
-        let manifest = blocking(move || check(&bytes, &signed, &limits)).await?;
+        let manifest = aside(move || check(&bytes, &signed, &limits)).await?;
         self.kept_texts.keep(release.archive.sha256, manifest.text);
         Ok(())
     }

@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 use axum::http::{HeaderMap, Method, Request};
 use brick_schemas::api::ProblemType;
 use brick_schemas::registry_config::ClientBounds;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::problem::Rejection;
+use crate::turns::{TURNS, Turns};
 
 /// Bytes of a proxy's `X-Forwarded-For` that are read, at most; a longer one names nobody.
 const MAX_FORWARDED_BYTES: usize = 4_096;
@@ -81,6 +83,7 @@ pub struct Clients {
 struct UnderWay {
     counts: [u64; SORTS],
     busy: Arc<Busy>,
+    turns: Arc<Turns>,
 }
 
 /// One piece of work under way; dropping it ends it.
@@ -135,8 +138,11 @@ impl Clients {
     /// What a new connection of a client is counted with while it asks; the client has a place for it already.
     pub fn connection(&self, client: Client) -> Connection {
         let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let busy = under_way.get(&client).map(|client| client.busy.clone()).unwrap_or_default();
-        Connection { busy, bound: self.bounds.busy_connections, asked: AtomicU64::new(0) }
+        let (busy, turns) = match under_way.get(&client) {
+            Some(client) => (client.busy.clone(), client.turns.clone()),
+            None => Default::default(),
+        };
+        Connection { busy, turns, bound: self.bounds.busy_connections, asked: AtomicU64::new(0) }
     }
 }
 
@@ -158,6 +164,7 @@ struct Spans {
 /// A connection that may or may not be busy.
 pub struct Connection {
     busy: Arc<Busy>,
+    turns: Arc<Turns>,
     bound: u64,
     /// The span in which it asked last; 0 is never.
     asked: AtomicU64,
@@ -173,6 +180,14 @@ impl Connection {
             true => Ok(()),
             false => Err(too_much("busy connections", self.bound)),
         }
+    }
+
+    /// Waits for the client's turn to have an answer made; dropping what is returned ends it.
+    ///
+    /// # Errors
+    /// [`Rejection`] with 429 where too many others of the client wait already.
+    pub async fn turn(&self) -> Result<OwnedSemaphorePermit, Rejection> {
+        self.turns.take().await.ok_or_else(|| too_much("answers", TURNS as u64))
     }
 
     fn ask_in(&self, span: u64) -> bool {

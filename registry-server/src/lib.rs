@@ -12,6 +12,7 @@
 pub mod admission;
 pub mod api;
 pub mod archive_check;
+pub mod aside;
 pub mod asking;
 pub mod blob_reads;
 pub mod blobs;
@@ -67,7 +68,8 @@ pub mod sweep;
 pub mod sync;
 pub mod sync_status;
 pub mod texts;
-pub mod witness;
+pub mod turns;
+mod witness;
 
 pub use registry::{Registry, RegistryError};
 pub use server::{Server, start};

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Method;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::future::Either;
 use hyper::Request;
@@ -116,13 +117,8 @@ impl Door {
         request: &Request<Incoming>,
         rejection: Rejection,
     ) -> <Self as Service<Request<Incoming>>>::Future {
-        let method = MethodLabel::from(request.method());
-        let labels = RequestLabels { route: "other", method, status: StatusLabel::ClientError };
-        self.registry.metrics.requests.get_or_create(&labels).inc();
-        Either::Right(Box::pin(async move {
-            tokio::time::sleep(REFUSAL_PAUSE).await;
-            Ok(rejection.into_response())
-        }))
+        let refused = refused(self.registry.clone(), MethodLabel::from(request.method()), rejection);
+        Either::Right(Box::pin(async { Ok(refused.await) }))
     }
 }
 
@@ -143,15 +139,34 @@ impl Service<Request<Incoming>> for Door {
         }
         match self.begin(&mut request) {
             Ok(places) => {
+                // Publishes and clones are bounded apart, and take their time.
+                let is_read = request.method() == Method::GET && !request.uri().path().starts_with("/git/");
+                let connection = self.connection.clone().filter(|_| is_read);
+                let (registry, method) = (self.registry.clone(), MethodLabel::from(request.method()));
                 let answering = self.app.call(request);
                 Either::Right(Box::pin(async move {
                     let _places = places;
+                    let _turn = match connection {
+                        Some(connection) => match connection.turn().await {
+                            Ok(turn) => Some(turn),
+                            Err(rejection) => return Ok(refused(registry, method, rejection).await),
+                        },
+                        None => None,
+                    };
                     answering.await
                 }))
             }
             Err(rejection) => self.refuse(&request, rejection),
         }
     }
+}
+
+/// Tells a client that it asks for too much, after a pause.
+async fn refused(registry: Arc<Registry>, method: MethodLabel, rejection: Rejection) -> Response {
+    let labels = RequestLabels { route: "other", method, status: StatusLabel::ClientError };
+    registry.metrics.requests.get_or_create(&labels).inc();
+    tokio::time::sleep(REFUSAL_PAUSE).await;
+    rejection.into_response()
 }
 
 /// Answers connections until `stop` turns true; then takes no more, lets open requests finish for `patience.stop`, and

@@ -1,5 +1,6 @@
 //! What runs on a thread of its own? A task that waits for the disk again and again: handing each piece of its work to
-//! another thread and back costs more than the work, and memory that one thread gave back serves no other.
+//! another thread and back costs more than the work, and memory that one thread gave back serves no other. It gives way to those
+//! that answer.
 
 use std::io;
 use std::thread::JoinHandle;
@@ -7,6 +8,7 @@ use std::thread::JoinHandle;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
+use crate::aside::give_way;
 use crate::blocking::blocking;
 
 /// A task on a thread of its own. Dropping it ends the task soon; after [`OwnThread::stop`] it has ended.
@@ -31,6 +33,7 @@ impl OwnThread {
         let runtime = runtime.build()?;
         let (stop, stopped) = oneshot::channel();
         let run = move || {
+            give_way();
             runtime.block_on(async {
                 tokio::select! {
                     () = task() => {}

@@ -199,7 +199,7 @@ enum Sink {
     /// One trip to the disk at the end: making, writing, flushing and renaming a file apart costs a change of threads each.
     Memory { bytes: Arc<Vec<u8>>, _room: OwnedSemaphorePermit },
     /// A temporary file, and the hash of what is in it.
-    File { file: tokio::fs::File, tmp: TempPath, hash: Sha256 },
+    File { file: tokio::fs::File, tmp: TempPath, hash: Box<Sha256> },
 }
 
 impl BlobWriter {
@@ -339,7 +339,7 @@ impl Store {
                         .map_err(BlobError::io("begin"))
                         .inspect_err(|err| blobs.standing.note_blob(Some(err)))?
                         .into_parts();
-                Sink::File { file: tokio::fs::File::from_std(file), tmp, hash: Sha256::new() }
+                Sink::File { file: tokio::fs::File::from_std(file), tmp, hash: Box::new(Sha256::new()) }
             }
         };
         Ok(BlobWriter {

@@ -11,10 +11,10 @@
 use brick_schemas::{BrickName, Digest, Version};
 use rusqlite::{OptionalExtension as _, Row, params};
 
-use crate::asking::demand_kept as demand_kept_here;
+use crate::asking::demand_kept;
 use crate::fault::{ReadError, digest_from_sql, from_sql, parsed_from_sql, to_sql};
 use crate::log::LogId;
-use crate::open::{Store, demand_kept};
+use crate::open::Store;
 use crate::step::FileRow;
 
 /// One release in the index.
@@ -81,7 +81,7 @@ impl Store {
                 read.prepare_cached(FILE)?.query_row(asked, |row| row.get::<_, Vec<u8>>(0)).optional()?;
             // While the file's row stands none of its lines was superseded: each change of a line is one of the file.
             let Some(sha256) = sha256 else {
-                demand_kept_here(read, log, at_size)?;
+                demand_kept(read, log, at_size)?;
                 return Ok(None);
             };
             let mut bytes = Vec::new();
@@ -132,18 +132,17 @@ impl Store {
         version: &Version,
         at_size: u64,
     ) -> Result<Option<ReleaseRow>, ReadError> {
-        let mut read = self.readers().begin().await?;
-        let row = sqlx::query_as::<_, (String, i64, String)>(RELEASE)
-            .bind(log.0)
-            .bind(brick.as_str())
-            .bind(version.to_string())
-            .bind(to_sql(at_size))
-            .fetch_optional(&mut *read)
-            .await?;
-        if row.is_none() {
-            demand_kept(&mut read, log, at_size).await?;
-        }
-        read.commit().await?;
+        let row = self.read_here(|read| {
+            let asked = params![log.0, brick.as_str(), version.to_string(), to_sql(at_size)];
+            let row = read
+                .prepare_cached(RELEASE)?
+                .query_row(asked, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .optional()?;
+            if row.is_none() {
+                demand_kept(read, log, at_size)?;
+            }
+            Ok(row)
+        })?;
         row.map(release_from_sql).transpose()
     }
 
@@ -158,7 +157,7 @@ impl Store {
         at_size: u64,
     ) -> Result<Vec<FileRow>, ReadError> {
         let rows = self.read_here(|read| {
-            demand_kept_here(read, log, at_size)?;
+            demand_kept(read, log, at_size)?;
             let mut files = read.prepare_cached(FILES_CHANGED)?;
             let file = |row: &Row<'_>| {
                 let (brick, bucket) = (row.get::<_, String>(0)?, row.get::<_, i64>(1)?);
@@ -193,7 +192,7 @@ impl Store {
         at_size: u64,
     ) -> Result<Vec<(BrickName, ReleaseRow)>, ReadError> {
         let rows = self.read_here(|read| {
-            demand_kept_here(read, log, at_size)?;
+            demand_kept(read, log, at_size)?;
             let mut lines = read.prepare_cached(LINES_CHANGED)?;
             let line = |row: &Row<'_>| {
                 let (brick, version) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);

@@ -1,6 +1,7 @@
 //! Which bricks are there, by the beginning of a name?
 
 use brick_schemas::{BrickName, FullName, PublisherName};
+use rusqlite::{Row, params};
 
 use crate::fault::{ReadError, from_sql, parsed_from_sql};
 use crate::log::LogId;
@@ -65,20 +66,27 @@ impl Store {
         let upper = |text: &str| format!("{text}{AFTER_ALL_NAMES}");
         let (after_publisher, after_brick) =
             after.map_or(("", ""), |name| (name.publisher.as_str(), name.brick.as_str()));
-        let query = match prefix.split_once('/') {
-            Some((publisher, brick)) => sqlx::query_as::<_, (String, String, i64, i64)>(BRICKS_OF_PUBLISHER)
-                .bind(publisher)
-                .bind(brick)
-                .bind(upper(brick)),
-            None => sqlx::query_as(BRICKS).bind(prefix).bind(upper(prefix)),
+        let limit = limit.min(MAX_BRICKS_PER_READ);
+        let row = |row: &Row<'_>| {
+            let (publisher, brick) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+            Ok((publisher, brick, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
         };
-        query
-            .bind(after_publisher)
-            .bind(after_brick)
-            .bind(limit.min(MAX_BRICKS_PER_READ))
-            .fetch_all(&self.readers())
-            .await?
-            .into_iter()
+        let rows = self.read_here(|read| {
+            let rows = match prefix.split_once('/') {
+                Some((publisher, brick)) => {
+                    let asked = params![publisher, brick, upper(brick), after_publisher, after_brick, limit];
+                    read.prepare_cached(BRICKS_OF_PUBLISHER)?
+                        .query_map(asked, row)?
+                        .collect::<Result<Vec<_>, _>>()?
+                }
+                None => {
+                    let asked = params![prefix, upper(prefix), after_publisher, after_brick, limit];
+                    read.prepare_cached(BRICKS)?.query_map(asked, row)?.collect::<Result<Vec<_>, _>>()?
+                }
+            };
+            Ok(rows)
+        })?;
+        rows.into_iter()
             .map(|(publisher, brick, log, at_size)| {
                 let publisher = parsed_from_sql::<PublisherName>(&publisher, "a publisher's name")?;
                 let brick = parsed_from_sql::<BrickName>(&brick, "a brick's name")?;

@@ -1,0 +1,79 @@
+//! How is work done that costs much processor time, and that no reader waits for? On threads of their own that give way to those
+//! that answer: a thread that computes for a third of a millisecond would otherwise be answered after, ten at a time.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
+
+use tokio::sync::oneshot;
+
+/// Threads for such work.
+pub const THREADS: usize = 2;
+/// How much the scheduler prefers others, on the scale of `nice`: a tenth of the time where both want all of it.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+static WAITING: LazyLock<mpsc::Sender<Work>> = LazyLock::new(|| {
+    let (waiting, next) = mpsc::channel::<Work>();
+    let next = Arc::new(Mutex::new(next));
+    for _ in 0..THREADS {
+        let next = next.clone();
+        let run = move || {
+            give_way();
+            loop {
+                let work = next.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok(work) = work else { return };
+                work();
+            }
+        };
+        if let Err(err) = std::thread::Builder::new().name("aside".to_owned()).spawn(run) {
+            tracing::warn!(%err, "no thread for work that may wait");
+        }
+    }
+    waiting
+});
+
+/// Lets the threads that answer go first. Linux counts this for each thread; elsewhere it would slow the whole process.
+pub fn give_way() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(NICE);
+}
+
+/// Does `work` aside, and waits for it. A panic in it goes on in the caller.
+pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (tell, told) = oneshot::channel();
+    let run = move || {
+        let _ = tell.send(catch_unwind(AssertUnwindSafe(work)));
+    };
+    match WAITING.send(Box::new(run)) {
+        Ok(()) => {}
+        // The system gave no thread.
+        Err(mpsc::SendError(run)) => run(),
+    }
+    match told.await.expect("whoever takes work tells what came of it") {
+        Ok(done) => done,
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_is_done_and_its_outcome_handed_back() {
+        let all = (0..20).map(|n| aside(move || n * n));
+        let expected: Vec<i32> = (0..20).map(|n| n * n).collect();
+        assert_eq!(futures_util::future::join_all(all).await, expected);
+    }
+
+    #[tokio::test]
+    async fn a_panic_goes_on_in_the_caller_and_the_threads_go_on() {
+        for _ in 0..2 * THREADS {
+            let failed = tokio::spawn(aside(|| panic!("on purpose"))).await.unwrap_err();
+            assert_eq!(*failed.into_panic().downcast::<&str>().unwrap(), "on purpose");
+        }
+        assert_eq!(aside(|| 7).await, 7);
+    }
+}
