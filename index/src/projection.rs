@@ -1,6 +1,6 @@
 //! How is the commons kept in git? One bare repository, one pack a commit, contents a pure function of the logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use git2::{Config, ConfigLevel, FileMode, ObjectType, Odb, Oid, Repository, RepositoryInitOptions, Tree};
@@ -162,13 +162,8 @@ impl Projection {
             Err(err) => return Err(err),
         };
         let before = parent.as_ref().map(git2::Commit::tree).transpose()?;
-        let folder_before = |folder: &str| match (&before, folder) {
-            (Some(root), "") => Some(root.clone()),
-            (Some(root), _) => {
-                root.get_path(Path::new(folder)).and_then(|at| repository.find_tree(at.id())).ok()
-            }
-            (None, _) => None,
-        };
+        let mut before =
+            Before { repository: &repository, folders: HashMap::from([(String::new(), before)]) };
         // New objects are made in memory, in a store that knows of no pack: one that does looks through all of them, and
         // for others that may have come, before it takes an object.
         let odb = Odb::new()?;
@@ -181,7 +176,7 @@ impl Projection {
             let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
             // Each folder is read once: paths are sorted.
             if known.0 != Some(folder) {
-                known = (Some(folder), folder_before(folder));
+                known = (Some(folder), before.folder(folder));
             }
             // What turns out to be there is made for nothing; hashing each first would cost more.
             let oid = odb.write(ObjectType::Blob, content)?;
@@ -201,7 +196,7 @@ impl Projection {
         let odb = memory.odb()?;
         let mut root = None;
         while let Some(((_, folder), changes)) = folders.pop_last() {
-            let mut tree = memory.treebuilder(folder_before(&folder).as_ref())?;
+            let mut tree = memory.treebuilder(before.folder(&folder).as_ref())?;
             for (name, (mode, oid)) in changes {
                 tree.insert(name, oid, mode.into())?;
             }
@@ -288,6 +283,27 @@ impl Projection {
             }
         };
         read().map_err(|err| self.git(err))
+    }
+}
+
+/// The folders of the commit before, each read once: those that lead to many others are large, and each reading is compared with
+/// its hash.
+struct Before<'r> {
+    repository: &'r Repository,
+    /// By path; none for one that was not there.
+    folders: HashMap<String, Option<Tree<'r>>>,
+}
+
+impl<'r> Before<'r> {
+    fn folder(&mut self, path: &str) -> Option<Tree<'r>> {
+        if let Some(known) = self.folders.get(path) {
+            return known.clone();
+        }
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let above = self.folder(above);
+        let found = above.and_then(|above| self.repository.find_tree(above.get_name(name)?.id()).ok());
+        self.folders.insert(path.to_owned(), found.clone());
+        found
     }
 }
 

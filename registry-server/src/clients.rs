@@ -15,7 +15,7 @@ use brick_schemas::registry_config::ClientBounds;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::problem::Rejection;
-use crate::turns::{TURNS, Turns};
+use crate::turns::{MAX_TURNS, Turns};
 
 /// Bytes of a proxy's `X-Forwarded-For` that are read, at most; a longer one names nobody.
 const MAX_FORWARDED_BYTES: usize = 4_096;
@@ -187,7 +187,7 @@ impl Connection {
     /// # Errors
     /// [`Rejection`] with 429 where too many others of the client wait already.
     pub async fn turn(&self) -> Result<OwnedSemaphorePermit, Rejection> {
-        self.turns.take().await.ok_or_else(|| too_much("answers", TURNS as u64))
+        self.turns.take().await.ok_or_else(|| too_much("answers", MAX_TURNS as u64))
     }
 
     fn ask_in(&self, span: u64) -> bool {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-/// Answers that are made for one client at a time. Those that lie ready in memory do not count.
-pub const TURNS: usize = 16;
+/// Answers that are made for one client at a time, at most; those that lie ready in memory do not count.
+pub const MAX_TURNS: usize = 16;
 /// How long a question waits at most, and how long no turn must have been free for the wait to be [`BRIEF`].
 const BURST: Duration = Duration::from_millis(100);
 /// How long it waits where more comes all the time than is answered.
@@ -28,7 +28,7 @@ pub struct Turns {
 impl Default for Turns {
     fn default() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(TURNS)),
+            places: Arc::new(Semaphore::new(MAX_TURNS)),
             beginning: Instant::now(),
             free_at_ms: AtomicU64::new(0),
         }
@@ -57,7 +57,7 @@ mod tests {
     async fn a_burst_waits_and_a_standing_queue_is_refused_soon() {
         let turns = Arc::new(Turns::default());
         let mut held = Vec::new();
-        for _ in 0..TURNS {
+        for _ in 0..MAX_TURNS {
             held.push(turns.take().await.expect("there is room"));
         }
         let waiting = tokio::spawn({
