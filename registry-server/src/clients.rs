@@ -142,7 +142,13 @@ impl Clients {
             Some(client) => (client.busy.clone(), client.turns.clone()),
             None => Default::default(),
         };
-        Connection { busy, turns, bound: self.bounds.busy_connections, asked: AtomicU64::new(0) }
+        Connection {
+            busy,
+            turns,
+            bound: self.bounds.busy_connections,
+            asked: AtomicU64::new(0),
+            new_in: AtomicU64::new(0),
+        }
     }
 }
 
@@ -168,6 +174,8 @@ pub struct Connection {
     bound: u64,
     /// The span in which it asked last; 0 is never.
     asked: AtomicU64,
+    /// The span in which it was last not there before.
+    new_in: AtomicU64,
 }
 
 impl Connection {
@@ -207,10 +215,33 @@ impl Connection {
                 return false;
             }
             spans.new += 1;
+            self.new_in.store(spans.span, Ordering::Relaxed);
         }
         spans.now += 1;
         self.asked.store(spans.span, Ordering::Relaxed);
         true
+    }
+}
+
+impl Drop for Connection {
+    /// One that has ended asks no more: a client that opens another for each question has one of them at a time.
+    fn drop(&mut self) {
+        let mut spans = self.busy.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (asked, span) = (*self.asked.get_mut(), spans.span);
+        if asked == 0 {
+            return;
+        }
+        if asked == span {
+            spans.now = spans.now.saturating_sub(1);
+        } else if asked + 1 == span {
+            spans.before = spans.before.saturating_sub(1);
+        }
+        if *self.new_in.get_mut() == span {
+            spans.new = spans.new.saturating_sub(1);
+        } else if asked == span {
+            // It was counted among those of before, too.
+            spans.before = spans.before.saturating_sub(1);
+        }
     }
 }
 
@@ -321,6 +352,24 @@ mod tests {
         assert!(connections[1].ask_in(3), "one rests");
         assert_eq!([2, 3].map(|at| connections[at].ask_in(4)), [true, false], "another takes its place");
         assert_eq!(ask(9), [true, true, false, false], "after a pause nobody was there before");
+    }
+
+    #[test]
+    fn a_connection_that_has_ended_leaves_its_place_to_another() {
+        let clients = clients(ClientBounds { busy_connections: 2, ..ClientBounds::default() });
+        let client = Client::at(address("127.0.0.2"));
+        let _place = clients.begin(client, Work::Connection).unwrap();
+        for span in [1, 1, 1, 1, 2, 2, 2, 3] {
+            assert!(clients.connection(client).ask_in(span), "one after the other, in span {span}");
+        }
+        let stays = clients.connection(client);
+        assert!(stays.ask_in(5) && stays.ask_in(6));
+        for span in [6, 6, 6, 7, 7] {
+            let other = clients.connection(client);
+            assert!(other.ask_in(span), "beside one that stays, in span {span}");
+            assert!(!clients.connection(client).ask_in(span), "but not two");
+            assert!(stays.ask_in(span));
+        }
     }
 
     #[test]
