@@ -69,7 +69,7 @@ pub mod sync;
 pub mod sync_status;
 pub mod texts;
 pub mod turns;
-mod witness;
+pub mod witness;
 
 pub use registry::{Registry, RegistryError};
 pub use server::{Server, start};
