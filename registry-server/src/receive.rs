@@ -52,8 +52,10 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
     let mut came = BTreeSet::new();
     let mut keeping = Vec::new();
     let mut is_checked = false;
+    let mut count = 0;
     while let Some(field) = parts.next_field().await.map_err(broken)? {
-        if field.name() != Some("blob") || came.len() + keeping.len() >= MAX_BLOBS {
+        count += 1;
+        if field.name() != Some("blob") || count > MAX_BLOBS {
             return Err(Rejection::new(
                 ProblemType::Malformed,
                 format!("after `entry` come at most {MAX_BLOBS} parts named `blob`"),
