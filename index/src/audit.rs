@@ -1,6 +1,6 @@
 //! Does a clone of the commons add up, from the pinned root to the last index line? Everything recomputed, nothing believed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use brick_schemas::index_line::parse_index_file;
@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::fold::Loaded;
 use crate::follow::{FollowError, MAX_INDEX_FILE_BYTES, View};
 use crate::layout;
-use crate::replay::{Before, CheckedLeaf, check_leaf, replay};
+use crate::replay::{Before, CheckedLeaf, Replayed, check_leaf, replay};
 
 /// Leaves of one log that an audit reads, at most; beyond, memory would not hold them.
 pub const MAX_AUDIT_LEAVES: u64 = 16 * 1024 * 1024;
@@ -241,14 +241,14 @@ fn audit_log(
         tree.push(leaf_hash(leaf));
     }
     let checked = check_leaves(commons, publisher, 0, &leaves)?;
-    let segments = replay(
+    let Replayed { segments, .. } = replay(
         Before {
             publisher,
             commons,
             first: 0,
             snapshot_time: None,
             loaded: Loaded::default(),
-            nodes: BTreeMap::new(),
+            nodes: HashMap::new(),
             index_root: BucketTree::new().root(),
         },
         &checked,

@@ -9,13 +9,18 @@ use brick_tlog::hash::Hash;
 use brick_tlog::snapshot::{Bucket, BucketError, bucket_of};
 use sha2::{Digest as _, Sha256};
 
-/// What an entry changes beside the log: nothing else need be loaded to fold it.
+/// The brick whose index file an entry changes: nothing else need be loaded to fold it.
 pub fn touched(statement: &Statement) -> Option<&BrickName> {
     match &statement.predicate {
         Predicate::Release(release) => Some(&release.name.brick),
         Predicate::Status(status) => Some(&status.name.brick),
         _ => None,
     }
+}
+
+/// Whether an entry changes lines that are there: the file must be whole to fold it.
+pub fn needs_lines(statement: &Statement) -> bool {
+    matches!(statement.predicate, Predicate::Status(_))
 }
 
 /// Why an entry, well signed and in its place, cannot be folded.
@@ -47,10 +52,12 @@ pub enum Conflict {
     },
 }
 
-/// A brick's index file as a fold keeps it: its lines, and the hash of their text as far as snapshots reach, so that a new
-/// release costs no look at the ones before it.
+/// A brick's index file as a fold keeps it: its releases, and the hash of their text as far as snapshots reach, so that a new
+/// release costs no look at the ones before it. Only a status needs the lines themselves.
 #[derive(Clone, Debug, Default)]
 pub struct IndexFile {
+    /// Version and entry of each release whose line is not held; `lines` come after them.
+    before: Vec<(Version, u64)>,
     lines: Vec<IndexLine>,
     /// Of the text of all lines but those since the last snapshot.
     hash: Sha256,
@@ -65,12 +72,29 @@ impl IndexFile {
     /// [`IndexFileError`] with the line.
     pub fn parse(text: &[u8]) -> Result<Self, IndexFileError> {
         let lines = parse_index_file(text)?;
-        Ok(Self { lines, hash: Sha256::new_with_prefix(text), bytes: text.len() as u64 })
+        Ok(Self { before: Vec::new(), lines, hash: Sha256::new_with_prefix(text), bytes: text.len() as u64 })
     }
 
-    /// Its lines, in the order of their releases' entries.
-    pub fn lines(&self) -> &[IndexLine] {
-        &self.lines
+    /// How many releases it lists, 0 to [`MAX_RELEASES`].
+    pub fn releases(&self) -> usize {
+        self.before.len() + self.lines.len()
+    }
+
+    /// Whether all of its lines are held: no status may be folded into one of which some are not.
+    pub fn is_whole(&self) -> bool {
+        self.before.is_empty()
+    }
+
+    /// Lets go of its lines, as of a snapshot: what new releases need is kept.
+    pub fn let_lines_go(&mut self) {
+        self.before.extend(self.lines.drain(..).map(|line| (line.vers, line.entry)));
+        self.lines.shrink_to_fit();
+    }
+
+    /// The entry of a version, if there is such a release.
+    fn entry_of(&self, version: &Version) -> Option<u64> {
+        let before = self.before.iter().find(|(known, _)| known == version).map(|(_, entry)| *entry);
+        before.or_else(|| self.lines.iter().find(|line| line.vers == *version).map(|line| line.entry))
     }
 
     /// Digest and length of its text, as of the last snapshot.
@@ -79,12 +103,7 @@ impl IndexFile {
         Blob { sha256, bytes: self.bytes }
     }
 
-    /// Length of its text, as of the last snapshot.
-    pub fn blob_bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Its text, made of its lines.
+    /// Its text as far as its lines are held: of a whole file, all of it.
     pub fn text(&self) -> String {
         self.lines.iter().map(IndexLine::to_line).collect()
     }
@@ -113,6 +132,7 @@ impl IndexFile {
             true => first_fresh,
             // A line in the middle is another one now.
             false => {
+                assert!(self.is_whole(), "a status is folded into a whole file");
                 self.hash.reset();
                 self.bytes = 0;
                 0
@@ -134,7 +154,7 @@ impl IndexFile {
 /// The state of the bricks that a batch touches, before it.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// Index files of the touched bricks; absent: no such brick yet.
+    /// Index files of the touched bricks; absent: no such brick yet. Whole where a status is among the entries.
     pub files: BTreeMap<BrickName, IndexFile>,
     /// The buckets of the touched bricks, whole.
     pub buckets: BTreeMap<u16, Bucket>,
@@ -208,35 +228,39 @@ impl Fold {
     pub fn apply(&mut self, index: u64, statement: &Statement) -> Result<(), Conflict> {
         match &statement.predicate {
             Predicate::Release(release) => {
-                let lines = &mut self.loaded.files.entry(release.name.brick.clone()).or_default().lines;
-                if let Some(line) = lines.iter().find(|line| line.vers == release.version) {
+                let file = self.loaded.files.entry(release.name.brick.clone()).or_default();
+                if let Some(entry) = file.entry_of(&release.version) {
                     return Err(Conflict::VersionExists {
                         name: release.name.clone(),
                         version: release.version.clone(),
-                        entry: line.entry,
+                        entry,
                     });
                 }
-                if lines.len() >= MAX_RELEASES {
+                if file.releases() >= MAX_RELEASES {
                     return Err(Conflict::TooManyReleases { name: release.name.clone() });
                 }
                 // The time is that of the snapshot to come: `snapshot` fills it in.
-                lines.push(IndexLine::of(release, index, 0));
+                file.lines.push(IndexLine::of(release, index, 0));
                 self.fresh.entry(release.name.brick.clone()).or_default().insert(release.version.clone());
                 self.changed.entry(release.name.brick.clone()).or_default().insert(release.version.clone());
             }
             Predicate::Status(status) => {
-                let lines = match self.loaded.files.get_mut(&status.name.brick) {
-                    Some(file) => &mut file.lines[..],
-                    None => &mut [],
-                };
+                let file = self.loaded.files.get_mut(&status.name.brick);
                 for version in &status.versions {
-                    if !lines.iter().any(|line| line.vers == *version) {
+                    if file.as_ref().is_none_or(|file| file.entry_of(version).is_none()) {
                         return Err(Conflict::NoSuchRelease {
                             name: status.name.clone(),
                             version: version.clone(),
                         });
                     }
                 }
+                let lines = match file {
+                    Some(file) => {
+                        assert!(file.is_whole(), "a status is folded into a whole file");
+                        &mut file.lines[..]
+                    }
+                    None => &mut [],
+                };
                 for line in lines.iter_mut().filter(|line| status.versions.contains(&line.vers)) {
                     line.status = status.status;
                     line.use_instead = status.use_instead.clone();

@@ -3,16 +3,16 @@
 //! The same check serves mirrors (before they store and cosign) and audits. It is pure but for what the caller loads:
 //! signatures are verified first, in parallel where the caller likes, then the leaves are walked in order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use brick_schemas::predicate::Publisher;
+use brick_schemas::predicate::{Publisher, Statement};
 use brick_schemas::{BrickName, Digest, PublisherName};
 use brick_tlog::hash::Hash;
 use brick_tlog::snapshot::{SnapshotLeaf, bucket_of, update_buckets};
 use brick_tlog::tree::Node;
 use brick_trust::{BasisRoot, Commons, Entry, Position, Refused, SignedEntry, Step, authorise};
 
-use crate::fold::{Fold, Folded, Loaded, touched};
+use crate::fold::{Fold, Folded, Loaded, needs_lines, touched};
 
 /// One leaf whose form and signatures have been checked.
 #[derive(Debug)]
@@ -42,17 +42,39 @@ pub fn check_leaf(
     Ok(CheckedLeaf::Entry(Box::new(Entry::parse(leaf)?.verify(record)?)))
 }
 
+/// What a stretch touches.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// Bricks whose index files change, each with whether the file must be whole.
+    pub bricks: BTreeMap<BrickName, bool>,
+    /// The buckets that they are in.
+    pub buckets: BTreeSet<u16>,
+}
+
+impl Touched {
+    /// What entries touch.
+    pub fn by<'a>(statements: impl IntoIterator<Item = &'a Statement>) -> Self {
+        let mut bricks: BTreeMap<BrickName, bool> = BTreeMap::new();
+        for statement in statements {
+            let Some(brick) = touched(statement) else { continue };
+            match bricks.get_mut(brick) {
+                Some(whole) => *whole |= needs_lines(statement),
+                None => {
+                    bricks.insert(brick.clone(), needs_lines(statement));
+                }
+            }
+        }
+        let buckets = bricks.keys().map(|brick| bucket_of(brick.as_str())).collect();
+        Self { bricks, buckets }
+    }
+}
+
 /// The bricks and buckets that a stretch touches: what to load before it can be replayed.
-pub fn touches(leaves: &[CheckedLeaf]) -> (BTreeSet<BrickName>, BTreeSet<u16>) {
-    let bricks: BTreeSet<BrickName> = leaves
-        .iter()
-        .filter_map(|leaf| match leaf {
-            CheckedLeaf::Entry(entry) => touched(&entry.entry().statement).cloned(),
-            CheckedLeaf::Snapshot(_) => None,
-        })
-        .collect();
-    let buckets = bricks.iter().map(|brick| bucket_of(brick.as_str())).collect();
-    (bricks, buckets)
+pub fn touches(leaves: &[CheckedLeaf]) -> Touched {
+    Touched::by(leaves.iter().filter_map(|leaf| match leaf {
+        CheckedLeaf::Entry(entry) => Some(&entry.entry().statement),
+        CheckedLeaf::Snapshot(_) => None,
+    }))
 }
 
 /// What must be known of the log before a stretch of it can be replayed.
@@ -68,7 +90,7 @@ pub struct Before<'a> {
     /// Index files and buckets of the bricks that the stretch touches.
     pub loaded: Loaded,
     /// Bucket-tree nodes on and beside the paths of the touched buckets; absent means empty.
-    pub nodes: BTreeMap<Node, Hash>,
+    pub nodes: HashMap<Node, Hash>,
     /// The bucket tree's root before the stretch.
     pub index_root: Hash,
 }
@@ -86,6 +108,15 @@ pub struct Segment {
     pub nodes: Vec<(Node, Hash)>,
 }
 
+/// A stretch that held.
+#[derive(Debug)]
+pub struct Replayed {
+    /// What it adds up to, one a snapshot.
+    pub segments: Vec<Segment>,
+    /// The index files and buckets after it, of all that were loaded or came to be.
+    pub loaded: Loaded,
+}
+
 /// Replays a stretch that ends in a snapshot.
 ///
 /// - `root_at`: the log's root at a size up to the leaf's index, computed from leaves, never believed.
@@ -98,11 +129,11 @@ pub fn replay(
     leaves: &[CheckedLeaf],
     mut root_at: impl FnMut(u64) -> Option<Hash>,
     mut seen: impl FnMut(&Digest) -> bool,
-) -> Result<Vec<Segment>, Refused> {
+) -> Result<Replayed, Refused> {
     let origin = brick_schemas::Origin::of_publisher(before.publisher);
     let kept = |err| Refused::caused(Step::Index, format!("folding {origin}"), err);
     let mut segments: Vec<Segment> = Vec::new();
-    let mut in_stretch = BTreeSet::new();
+    let mut in_stretch = HashSet::new();
     let mut fold = Fold::begin(before.loaded);
     let mut index_root = before.index_root;
     for (at, leaf) in leaves.iter().enumerate() {
@@ -159,7 +190,7 @@ pub fn replay(
         }
     }
     match leaves.last() {
-        Some(CheckedLeaf::Snapshot(_)) | None => Ok(segments),
+        Some(CheckedLeaf::Snapshot(_)) | None => Ok(Replayed { segments, loaded: fold.into_loaded() }),
         Some(CheckedLeaf::Entry(_)) => Err(Refused::new(
             Step::Snapshot,
             format!("the last leaf of {origin} under this head is not a snapshot"),

@@ -2,6 +2,7 @@
 //! against its entry before it gets its name.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ const MAX_REMEMBERED: usize = 65_536;
 /// The longest wait after nobody had a blob, which begins with the interval of following and doubles each time; and the
 /// wait after a blob that contradicts its entries.
 const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
+/// How long archives wait for entries that are being caught up with, at most: whoever wants a release asks for its entry first.
+const MAX_HISTORY_FIRST: Duration = Duration::from_secs(5 * 60);
 
 /// What became of a blob.
 #[derive(Debug)]
@@ -46,12 +49,22 @@ pub enum Fetched {
 /// Looks for missing blobs for as long as the registry runs.
 pub async fn run(registry: Arc<Registry>) {
     let tries = Tries { first_wait: registry.settings.sync_interval, tried: Mutex::default() };
+    // Since when histories have been under way without a pause.
+    let mut since: Option<Instant> = None;
     loop {
         tokio::time::sleep(jittered(registry.settings.sync_interval)).await;
+        since = is_catching_up(&registry).then(|| since.unwrap_or_else(Instant::now));
+        if since.is_some_and(|since| since.elapsed() < MAX_HISTORY_FIRST) {
+            continue;
+        }
         if let Err(err) = round(&registry, &tries).await {
             tracing::warn!(why = %said(&err), "cannot tell which blobs are missing");
         }
     }
+}
+
+fn is_catching_up(registry: &Registry) -> bool {
+    registry.histories.load(Ordering::Relaxed) > 0
 }
 
 /// When each missing blob is worth asking for again.
@@ -88,7 +101,9 @@ async fn round(registry: &Arc<Registry>, tries: &Tries) -> Result<(), brick_stor
     let peers = registry.peers();
     let silent = Mutex::new(BTreeSet::new());
     let (mut after, mut asked) = (None, 0);
-    while asked < MAX_PER_ROUND {
+    // A history that begins meanwhile comes first, unless it has been under way for too long.
+    let was_catching_up = is_catching_up(registry);
+    while asked < MAX_PER_ROUND && (was_catching_up || !is_catching_up(registry)) {
         let missing = registry.store.missing_blobs(after.as_ref(), AT_A_TIME).await?;
         let Some(last) = missing.last() else { break };
         after = Some(last.sha256);

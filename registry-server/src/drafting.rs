@@ -2,9 +2,10 @@
 //! written.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use brick_index::fold::{Fold, IndexFile, Loaded, touched};
+use brick_index::fold::{Fold, IndexFile, Loaded};
+use brick_index::replay::Touched;
 use brick_schemas::api::{EntryReceipt, ProblemType};
 use brick_schemas::predicate::{Predicate, Statement};
 use brick_schemas::{BrickName, Digest, PublisherName};
@@ -180,19 +181,16 @@ pub async fn draft_publisher(
     let state = registry.commons();
     let commons = state.known().map_err(RegistryError::from)?;
     let old_size = tail.size();
-    let bricks: BTreeSet<BrickName> = submissions
-        .iter()
-        .filter_map(|submission| match &submission.entry {
-            Received::Publisher { signed, .. } => touched(&signed.entry().statement).cloned(),
-            _ => None,
-        })
-        .collect();
+    let touched = Touched::by(submissions.iter().filter_map(|submission| match &submission.entry {
+        Received::Publisher { signed, .. } => Some(&signed.entry().statement),
+        _ => None,
+    }));
     let damaged = |tail: &LogTail, err: &dyn std::error::Error| Closed::Damaged {
         origin: tail.origin.clone(),
         what: crate::problem::chain(err),
     };
-    let loaded = kept.take(registry, &tail, &bricks).await?;
-    let mut room = Room::of(registry, &mut tail, &bricks, &loaded.files).await?;
+    let loaded = kept.take(registry, &tail, &touched.bricks).await?;
+    let mut room = Room::of(registry, &mut tail, &touched.bricks, &loaded.files).await?;
     let mut fold = Fold::begin(loaded);
     let mut batch = Batch::default();
     for submission in submissions {
@@ -253,12 +251,12 @@ impl Room {
     async fn of(
         registry: &Registry,
         tail: &mut LogTail,
-        bricks: &BTreeSet<BrickName>,
+        bricks: &BTreeMap<BrickName, bool>,
         files: &BTreeMap<BrickName, IndexFile>,
     ) -> Result<Self, RegistryError> {
         let limits = &registry.settings.limits;
-        let releases = files.iter().map(|(brick, file)| (brick.clone(), file.lines().len() as u64)).collect();
-        if tail.brick_count.is_none() && bricks.iter().any(|brick| !files.contains_key(brick)) {
+        let releases = files.iter().map(|(brick, file)| (brick.clone(), file.releases() as u64)).collect();
+        if tail.brick_count.is_none() && bricks.keys().any(|brick| !files.contains_key(brick)) {
             let all = registry.store.files_changed(tail.log, 0, tail.size()).await;
             tail.brick_count = Some(all.map_err(RegistryError::store)?.len() as u64);
         }

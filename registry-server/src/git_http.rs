@@ -1,6 +1,7 @@
 //! How do `git clone` and `git fetch` reach the repository? Smart HTTP by git's own `http-backend`, read only.
 
 use std::process::Stdio;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -73,6 +74,10 @@ async fn run(
     body: Bytes,
     places: Option<Places>,
 ) -> Result<Response, Rejection> {
+    // A clone of a part would look like the whole.
+    if registry.git_is_in_the_making.load(Ordering::Acquire) {
+        return Err(Rejection::busy("the git repository is being made again from the logs"));
+    }
     let Ok(permit) = PROCESSES.try_acquire() else {
         return Err(Rejection::busy("too many git clients at once"));
     };

@@ -4,7 +4,7 @@
 //! What a batch may change is taken out for it and comes back when it is committed: after a batch that failed there is
 //! nothing that would have to be taken back.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use brick_index::fold::{IndexFile, Loaded};
 use brick_schemas::{BrickName, Digest};
@@ -21,14 +21,20 @@ use crate::stored_index::{load_touched, stored_bucket_nodes};
 
 /// Memory for index files, in bytes, about.
 const FILES_BYTES: u64 = 16 * 1024 * 1024;
-/// What a parsed index file takes for each byte of its text, about.
-const PARSED: u64 = 3;
+/// What an index file takes for each of its releases, about: its lines are not kept.
+const RELEASE_BYTES: u64 = 64;
 /// What it takes beside.
 const BESIDE: u64 = 512;
+/// Releases of a brick, about, by which room is estimated.
+const SOME_RELEASES: u64 = 8;
 /// Buckets kept, at most: usually of one or two names each.
 const BUCKETS: usize = 4_096;
 /// Bucket-tree nodes kept, at most.
 const NODES: usize = 32_768;
+/// Buckets of one log, at most: as many as a publisher may have bricks.
+const ALL_BUCKETS: usize = brick_schemas::registry_config::MAX_BRICKS as usize;
+/// Nodes of one bucket tree.
+const ALL_NODES: usize = 1 << 17;
 /// Payloads kept of each log, at most: as many entries as wait for the sequencer.
 const PAYLOADS: usize = 1_024;
 
@@ -46,7 +52,7 @@ struct Bulk;
 
 impl Weighter<(LogId, BrickName), IndexFile> for Bulk {
     fn weight(&self, _: &(LogId, BrickName), file: &IndexFile) -> u64 {
-        BESIDE + PARSED * file.blob_bytes()
+        BESIDE + RELEASE_BYTES * file.releases() as u64
     }
 }
 
@@ -71,18 +77,27 @@ pub enum Known {
 
 impl Default for KeptIndex {
     fn default() -> Self {
-        let files = usize::try_from(FILES_BYTES / (BESIDE + PARSED * 1_024)).unwrap_or(usize::MAX);
-        Self {
-            files: Cache::with_weighter(files, FILES_BYTES, Bulk),
-            buckets: Cache::new(BUCKETS),
-            nodes: Cache::new(NODES),
-            payloads: HashMap::new(),
-        }
+        Self::with_room(BUCKETS, NODES)
     }
 }
 
 impl KeptIndex {
-    /// Takes the index files and buckets of `bricks` out, as of the newest leaf.
+    /// For a log that is walked as a whole: as many buckets and nodes as it can have.
+    pub fn of_a_whole_log() -> Self {
+        Self::with_room(ALL_BUCKETS, ALL_NODES)
+    }
+
+    fn with_room(buckets: usize, nodes: usize) -> Self {
+        let files = FILES_BYTES / (BESIDE + RELEASE_BYTES * SOME_RELEASES);
+        Self {
+            files: Cache::with_weighter(usize::try_from(files).unwrap_or(usize::MAX), FILES_BYTES, Bulk),
+            buckets: Cache::new(buckets),
+            nodes: Cache::new(nodes),
+            payloads: HashMap::new(),
+        }
+    }
+
+    /// Takes the index files and buckets of `bricks` out, as of the newest leaf; whole files where that is said.
     ///
     /// # Errors
     /// [`RegistryError`] where the store had to be asked and failed.
@@ -90,25 +105,23 @@ impl KeptIndex {
         &mut self,
         registry: &Registry,
         tail: &LogTail,
-        bricks: &BTreeSet<BrickName>,
+        bricks: &BTreeMap<BrickName, bool>,
     ) -> Result<Loaded, RegistryError> {
         let mut loaded = Loaded::default();
-        let mut missing = BTreeSet::new();
-        for brick in bricks {
+        let mut missing = Vec::new();
+        for (brick, is_whole) in bricks {
             let number = bucket_of(brick.as_str());
             if let Some((_, bucket)) = self.buckets.remove(&(tail.log, number)) {
                 loaded.buckets.insert(number, bucket);
             }
             match self.files.remove(&(tail.log, brick.clone())) {
-                Some((_, file)) if loaded.buckets.contains_key(&number) => {
+                Some((_, file)) if loaded.buckets.contains_key(&number) && (file.is_whole() || !is_whole) => {
                     loaded.files.insert(brick.clone(), file);
                 }
-                _ => {
-                    missing.insert(brick.clone());
-                }
+                _ => missing.push(brick),
             }
         }
-        let stored = load_touched(registry, tail, &missing).await?;
+        let stored = load_touched(registry, tail, missing).await?;
         loaded.files.extend(stored.files);
         loaded.buckets.extend(stored.buckets);
         Ok(loaded)
@@ -124,8 +137,8 @@ impl KeptIndex {
         log: LogId,
         size: u64,
         buckets: impl IntoIterator<Item = u16>,
-    ) -> Result<BTreeMap<Node, Hash>, RegistryError> {
-        let mut known = BTreeMap::new();
+    ) -> Result<HashMap<Node, Hash>, RegistryError> {
+        let mut known = HashMap::new();
         let mut asked = Vec::new();
         for bucket in buckets {
             let nodes = bucket_nodes(bucket);
@@ -152,7 +165,8 @@ impl KeptIndex {
 
     /// Puts back what was taken out, as a committed batch left it.
     pub fn keep(&mut self, log: LogId, loaded: Loaded, nodes: Vec<(Node, Hash)>) {
-        for (brick, file) in loaded.files {
+        for (brick, mut file) in loaded.files {
+            file.let_lines_go();
             self.files.insert((log, brick), file);
         }
         for (number, bucket) in loaded.buckets {

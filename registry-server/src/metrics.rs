@@ -17,7 +17,7 @@ use crate::problem::Rejection;
 use crate::reads::Shared;
 use crate::registry::Registry;
 
-/// Upper ends of the buckets for a request's time, in seconds.
+/// Upper ends of the buckets for the time of a request or a round, in seconds.
 const SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0];
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -119,6 +119,8 @@ pub struct Metrics {
     pub cosignatures: Counter,
     /// Rounds of following that failed.
     pub failed_rounds: Counter,
+    /// Time that a round of following took.
+    pub round_seconds: Histogram,
     waiting_entries: Gauge,
     logs: Family<LogLabels, Gauge>,
     leaves: Family<LogLabels, Gauge>,
@@ -138,6 +140,7 @@ impl Default for Metrics {
             git_commits: Counter::default(),
             cosignatures: Counter::default(),
             failed_rounds: Counter::default(),
+            round_seconds: Histogram::new(SECONDS),
             waiting_entries: Gauge::default(),
             logs: Family::default(),
             leaves: Family::default(),
@@ -154,6 +157,8 @@ impl Default for Metrics {
         m.registry.register("git_commits", "Commits to the git repository", m.git_commits.clone());
         m.registry.register("cosignatures", "Cosignatures made", m.cosignatures.clone());
         m.registry.register("failed_rounds", "Rounds of following that failed", m.failed_rounds.clone());
+        let help = "Time from asking a peer what is new until all of it is stored and shown";
+        m.registry.register("round_seconds", help, m.round_seconds.clone());
         m.registry.register("waiting_entries", "Entries in the queue", m.waiting_entries.clone());
         m.registry.register("logs", "Logs held", m.logs.clone());
         m.registry.register("leaves", "Leaves stored", m.leaves.clone());

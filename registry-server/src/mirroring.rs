@@ -10,6 +10,7 @@ mod shown;
 mod stretch;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use brick_client::LogPath;
@@ -23,7 +24,8 @@ use self::archives::{FETCHED_FIRST, fetch_archives};
 use self::portions::{Portion, Way};
 use self::shown::{Through, claimed_size, demand_root, is_known, keep_lines, may_mirror};
 pub(crate) use self::stretch::fill_from_segments;
-use self::stretch::{Stretch, commit, mirrored_step};
+use self::stretch::{Stretch, Walked, commit, mirrored_step};
+use crate::kept_index::KeptIndex;
 use crate::log_tail::LogTail;
 use crate::registry::{CommonsState, Registry, RegistryError};
 use crate::sequencer::{Received, Submission};
@@ -60,8 +62,42 @@ struct Bringing<'a> {
     publisher: &'a PublisherName,
     state: Arc<CommonsState>,
     way: Arc<Way>,
-    /// Whether so much is new that archives are fetched afterwards.
-    is_history: bool,
+    /// Held where so much is new that archives are fetched afterwards.
+    history: Option<History>,
+}
+
+/// A history that is being caught up with, for as long as this lives: archives that are missing wait for it.
+struct History(Arc<Registry>);
+
+impl History {
+    fn begin(registry: &Arc<Registry>) -> Self {
+        registry.histories.fetch_add(1, Ordering::Relaxed);
+        Self(registry.clone())
+    }
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        self.0.histories.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A portion of a way whose leaves have the right form and signatures.
+struct Ready {
+    head: Head,
+    stretch: Stretch,
+}
+
+/// Fetches a portion that begins at leaf `from`, and checks what of it needs nothing of the log.
+async fn ready(
+    way: Arc<Way>,
+    state: Arc<CommonsState>,
+    publisher: PublisherName,
+    from: u64,
+) -> Result<Ready, SyncError> {
+    let Portion { head, leaves } = way.portion(from).await?;
+    let stretch = Stretch::check(&state, &publisher, from, leaves).await?;
+    Ok(Ready { head, stretch })
 }
 
 impl Mirroring {
@@ -205,6 +241,7 @@ impl Mirroring {
         may_mirror(registry, &origin, &whole)?;
         crash_point("mirror-looked");
         let is_history = whole.checkpoint().size - log.size > FETCHED_FIRST;
+        let history = is_history.then(|| History::begin(registry));
         let way = Way {
             registry: registry.clone(),
             source: source.clone(),
@@ -213,7 +250,7 @@ impl Mirroring {
             whole,
             rules,
         };
-        let bringing = Bringing { registry, peer, publisher, state, way: Arc::new(way), is_history };
+        let bringing = Bringing { registry, peer, publisher, state, way: Arc::new(way), history };
         let outcome = self.go(&bringing, &log).await;
         let is_elsewhere = !matches!(outcome, Ok(Brought::Forward));
         if is_elsewhere && registry.head(&origin).is_some_and(|head| head.size > log.size) {
@@ -223,18 +260,20 @@ impl Mirroring {
         outcome
     }
 
-    /// Goes the whole way, portion by portion: while one is checked and stored the next is fetched.
+    /// Goes the whole way, portion by portion: while one is walked and stored the next is fetched and its signatures are
+    /// checked.
     async fn go(&self, bringing: &Bringing<'_>, log: &Log) -> Result<Brought, SyncError> {
-        let end = bringing.way.end();
+        let Bringing { state, publisher, way, .. } = bringing;
+        let ready_from = |from| ready(way.clone(), state.clone(), (*publisher).clone(), from);
+        let end = way.end();
         let mut from = log.size;
-        let mut portion = bringing.way.portion(from).await?;
+        let mut portion = ready_from(from).await?;
+        // What one portion leaves is what the next begins with.
+        let mut kept = bringing.history.as_ref().map(|_| KeptIndex::of_a_whole_log());
         loop {
             let next = portion.head.checkpoint().size;
-            let ahead = (next < end).then(|| {
-                let way = bringing.way.clone();
-                AbortOnDropHandle::new(tokio::spawn(async move { way.portion(next).await }))
-            });
-            if self.take(bringing, log, from, portion).await? == Brought::Elsewhere {
+            let ahead = (next < end).then(|| AbortOnDropHandle::new(tokio::spawn(ready_from(next))));
+            if self.take(bringing, log, from, portion, kept.as_mut()).await? == Brought::Elsewhere {
                 return Ok(Brought::Elsewhere);
             }
             let Some(ahead) = ahead else { return Ok(Brought::Forward) };
@@ -246,20 +285,20 @@ impl Mirroring {
         }
     }
 
-    /// Checks a portion that begins at leaf `from`, and stores it.
+    /// Walks a portion that begins at leaf `from`, and stores it.
     async fn take(
         &self,
         bringing: &Bringing<'_>,
         log: &Log,
         from: u64,
-        portion: Portion,
+        portion: Ready,
+        mut kept: Option<&mut KeptIndex>,
     ) -> Result<Brought, SyncError> {
-        let Bringing { registry, peer, publisher, state, way, is_history } = bringing;
-        let Portion { head, leaves } = portion;
+        let Bringing { registry, peer, state, way, history, .. } = bringing;
+        let Ready { head, stretch } = portion;
         let _upload = registry.uploads.read().await;
-        // Signatures and archives need no turn: this is where the time goes.
-        let stretch = Stretch::check(state, publisher, from, leaves).await?;
-        if !is_history {
+        // Archives need no turn.
+        if history.is_none() {
             fetch_archives(registry, peer, &stretch.checked, from).await?;
         }
         crash_point("mirror-archives-fetched");
@@ -269,10 +308,15 @@ impl Mirroring {
             return Ok(Brought::Elsewhere);
         };
         let Some(tail) = load_tail(registry, &log).await? else { return Ok(Brought::Elsewhere) };
-        let step = stretch.step(registry, (&way.source, &way.path), state, tail, &head).await?;
+        let walked =
+            stretch.step(registry, (&way.source, &way.path), state, tail, &head, kept.as_deref_mut()).await?;
+        let Walked { step, loaded, nodes } = walked;
         crash_point("mirror-replayed");
         if commit(registry, step).await? == Brought::Elsewhere {
             return Ok(Brought::Elsewhere);
+        }
+        if let Some(kept) = kept {
+            kept.keep(log.id, loaded, nodes);
         }
         let place = if head.checkpoint().size < way.end() { Place::OnTheWay } else { Place::AtItsEnd };
         after_move(registry, &log, &head, &way.rules, place).await?;

@@ -53,6 +53,14 @@ const TEXTS_BYTES: u64 = 8 * 1024 * 1024;
 const README_FILE: &str = "README.md";
 const README: &str = include_str!("repository_readme.md");
 
+/// Notes whether the repository has to be made (again), before anybody reads it: it lacks what the logs say, or says of itself
+/// something else than this program writes.
+pub fn look(registry: &Registry) {
+    let said = registry.projection.read(README_FILE);
+    let is_current = said.is_ok_and(|said| said.as_deref() == Some(README.as_bytes()));
+    registry.git_is_in_the_making.store(!is_current && !registry.heads().is_empty(), Ordering::Release);
+}
+
 /// Projects for as long as the registry runs. Blocks while it commits: it has a thread of its own.
 pub async fn run(registry: Arc<Registry>) {
     let checked = tokio::spawn(is_whole(registry.clone()));
@@ -84,6 +92,7 @@ pub async fn run(registry: Arc<Registry>) {
         match task.project().await {
             Ok(()) => {
                 failures = 0;
+                task.registry.git_is_in_the_making.store(false, Ordering::Release);
                 task.registry.ask_witnesses.notify_one();
                 if task.registry.projection.packs().is_ok_and(|packs| packs.count > MAX_PACKS) {
                     task.repack(Order::Packs);
@@ -362,6 +371,7 @@ impl Projecting {
             repack.abort();
             let _ = repack.await;
         }
+        self.registry.git_is_in_the_making.store(true, Ordering::Release);
         self.written.clear();
         self.projected.clear();
         let path = self.registry.projection.path();

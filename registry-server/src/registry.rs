@@ -1,6 +1,7 @@
 //! What does a running registry hold? Its store, the folded commons, the heads that it shows, and who wakes whom.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -78,6 +79,10 @@ pub struct Registry {
     pub(crate) kept_roots: KeptRoots,
     /// Logs whose git files are behind.
     pub(crate) unprojected: Mutex<BTreeSet<Origin>>,
+    /// Whether the git repository is being made again from the logs, and shows only some of them so far.
+    pub(crate) git_is_in_the_making: AtomicBool,
+    /// Long ways of logs that are being caught up with.
+    pub(crate) histories: AtomicUsize,
 }
 
 /// Whom to follow now.
@@ -209,6 +214,8 @@ impl Registry {
             kept_verdicts: KeptVerdicts::default(),
             kept_roots: KeptRoots::default(),
             unprojected: Mutex::new(BTreeSet::new()),
+            git_is_in_the_making: AtomicBool::new(false),
+            histories: AtomicUsize::new(0),
         });
         registry.load_commons().await?;
         let logs = registry.store.logs().await.map_err(RegistryError::store)?;

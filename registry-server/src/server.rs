@@ -39,6 +39,7 @@ pub async fn start(settings: Settings) -> Result<Server, RegistryError> {
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let (stop, stopped) = watch::channel(false);
+    projecting::look(&registry);
     let door = listening::Door::new(registry.clone(), routes::router(registry.clone()));
     let (patience, bound) = (registry.settings.patience, listening::connection_bound());
     let listening = tokio::spawn(listening::serve(listener, door, patience, bound, stopped));

@@ -1,6 +1,6 @@
 //! What of the index does a stretch of a log read and write? Between the pure fold and the rows of the store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use brick_index::fold::{Folded, IndexFile, Loaded};
 use brick_schemas::BrickName;
@@ -42,7 +42,7 @@ pub fn fill_step(step: &mut LogStep, folded: Folded, nodes: Vec<(Node, Hash)>, b
 pub async fn load_touched(
     registry: &Registry,
     tail: &LogTail,
-    bricks: &BTreeSet<BrickName>,
+    bricks: impl IntoIterator<Item = &BrickName>,
 ) -> Result<Loaded, RegistryError> {
     let mut loaded = Loaded::default();
     for brick in bricks {
@@ -104,10 +104,10 @@ pub async fn stored_bucket_nodes(
     log: LogId,
     size: u64,
     buckets: impl IntoIterator<Item = u16>,
-) -> Result<BTreeMap<Node, Hash>, RegistryError> {
+) -> Result<HashMap<Node, Hash>, RegistryError> {
     let nodes: BTreeSet<Node> = buckets.into_iter().flat_map(bucket_nodes).collect();
     let nodes: Vec<Node> = nodes.into_iter().collect();
-    let mut known = BTreeMap::new();
+    let mut known = HashMap::new();
     for part in nodes.chunks(brick_store::MAX_NODES_PER_READ) {
         let keys: Vec<(u8, u32)> = part
             .iter()

@@ -4,7 +4,7 @@
 //! of the right layout is fetched. See `docs/decisions/0014-following-over-http.md`.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brick_client::{AskError, Client, Family, LogPath, NewClientError};
 use brick_index::follow::FollowError;
@@ -155,7 +155,9 @@ impl PeerTask {
         let mut failures = 0;
         loop {
             woken = woken.resubscribe();
+            let begun = Instant::now();
             let outcome = self.round().await;
+            self.registry.metrics.round_seconds.observe(begun.elapsed().as_secs_f64());
             let state = match &outcome {
                 Ok(()) => SyncState::Followed,
                 Err(err) => {

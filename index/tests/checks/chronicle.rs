@@ -1,6 +1,6 @@
 //! A publisher's log as an honest host writes it; what it adds up to is computed here a second time, from nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use brick_index::fold::Loaded;
 use brick_index::replay::{Before, CheckedLeaf, Segment, check_leaf, replay};
@@ -116,9 +116,10 @@ impl Chronicle {
             first: 0,
             snapshot_time: None,
             loaded: Loaded::default(),
-            nodes: BTreeMap::new(),
+            nodes: HashMap::new(),
             index_root: BucketTree::new().root(),
         };
-        replay(before, &self.checked(0, self.log.size())?, |size| self.log.root_at(size), |_| false)
+        let leaves = self.checked(0, self.log.size())?;
+        replay(before, &leaves, |size| self.log.root_at(size), |_| false).map(|replayed| replayed.segments)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use brick_index::fold::{IndexFile, Loaded};
-use brick_index::replay::{Before, CheckedLeaf, Segment, replay, touches};
+use brick_index::replay::{Before, CheckedLeaf, Replayed, Segment, Touched, replay, touches};
 use brick_schemas::predicate::ReleaseStatus;
 use brick_schemas::{BrickName, Digest};
 use brick_tlog::hash::Hash;
@@ -20,6 +20,8 @@ use crate::support::{PUBLISHER, publisher};
 struct Store {
     /// By brick and the entry that released it.
     lines: BTreeMap<BrickName, BTreeMap<u64, String>>,
+    /// Files whose lines were let go.
+    light: BTreeMap<BrickName, IndexFile>,
     buckets: BTreeMap<u16, Bucket>,
     nodes: BTreeMap<Node, Hash>,
     payloads: BTreeSet<Digest>,
@@ -32,13 +34,19 @@ impl Store {
     /// Replays the leaves up to `to` over what is kept, and keeps what they add up to.
     fn bring_to(&mut self, chronicle: &Chronicle, to: u64) -> Vec<Segment> {
         let leaves = chronicle.checked(self.size, to).unwrap();
-        let (bricks, buckets) = touches(&leaves);
+        let Touched { bricks, buckets } = touches(&leaves);
         let loaded = Loaded {
             files: self
                 .lines
                 .iter()
-                .filter(|(name, _)| bricks.contains(*name))
-                .map(|(name, lines)| (name.clone(), file_of(lines)))
+                .filter_map(|(name, lines)| {
+                    // Of whole files and those without their lines the same must follow.
+                    let file = match (bricks.get(name)?, self.light.remove(name)) {
+                        (false, Some(light)) => light,
+                        _ => file_of(lines),
+                    };
+                    Some((name.clone(), file))
+                })
                 .collect(),
             buckets: self.buckets.iter().filter(|(number, _)| buckets.contains(*number)).map(pair).collect(),
         };
@@ -54,11 +62,16 @@ impl Store {
             index_root: self.index_root.unwrap_or_else(|| BucketTree::new().root()),
         };
         let root_at = |size| chronicle.log.root_at(size);
-        let segments = replay(before, &leaves, root_at, |payload| self.payloads.contains(payload)).unwrap();
+        let replayed = replay(before, &leaves, root_at, |payload| self.payloads.contains(payload)).unwrap();
+        let Replayed { segments, loaded } = replayed;
         for leaf in &leaves {
             if let CheckedLeaf::Entry(entry) = leaf {
                 self.payloads.insert(entry.entry().payload);
             }
+        }
+        for (brick, mut file) in loaded.files {
+            file.let_lines_go();
+            self.light.insert(brick, file);
         }
         let mut kept_files = BTreeMap::new();
         for segment in &segments {

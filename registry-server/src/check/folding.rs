@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use brick_index::audit::check_leaves;
-use brick_index::replay::{Before, CheckedLeaf, replay, touches};
+use brick_index::replay::{Before, CheckedLeaf, Touched, replay, touches};
 use brick_schemas::predicate::{Predicate, Statement};
 use brick_schemas::{Digest, PublisherName};
 use brick_store::{
@@ -256,8 +256,8 @@ impl Checking<'_> {
             Err(refused) => return Ok(Err(refused)),
         };
         let (mut roots, seen) = self.known_before(tail, &checked).await?;
-        let (bricks, buckets) = touches(&checked);
-        let loaded = load_touched(&self.scratch, tail, &bricks).await.map_err(scratch)?;
+        let Touched { bricks, buckets } = touches(&checked);
+        let loaded = load_touched(&self.scratch, tail, bricks.keys()).await.map_err(scratch)?;
         let nodes = stored_bucket_nodes(&self.scratch, tail.log, first, buckets).await.map_err(scratch)?;
         let (snapshot_time, index_root) = (tail.snapshot_time, tail.index_root);
         for (index, leaf) in (first + 1..).zip(&leaves) {
@@ -271,7 +271,7 @@ impl Checking<'_> {
         let before = Before { publisher, commons, first, snapshot_time, loaded, nodes, index_root };
         let root_at = |size| roots.get(&size).copied();
         let segments = match replay(before, &checked, root_at, |payload: &Digest| seen.contains(payload)) {
-            Ok(segments) => segments,
+            Ok(replayed) => replayed.segments,
             Err(refused) => return Ok(Err(refused)),
         };
         if let Some(last) = segments.last() {

@@ -1,20 +1,23 @@
 //! What do new leaves of a publisher's log add up to? Checked on all processors, walked in order, stored in one step.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use brick_client::LogPath;
 use brick_index::audit::check_leaves;
-use brick_index::fold::Folded;
-use brick_index::replay::{Before, CheckedLeaf, Segment, replay, touches};
+use brick_index::fold::{Folded, Loaded};
+use brick_index::replay::{Before, CheckedLeaf, Replayed, Segment, Touched, replay, touches};
 use brick_schemas::PublisherName;
 use brick_store::{CommitError, LeafKind, LeafRow, LogStep};
+use brick_tlog::hash::Hash;
 use brick_tlog::note::{Note, SignatureLine};
+use brick_tlog::tree::Node;
 use brick_trust::{Head, Refused};
 
 use super::Brought;
 use super::shown::{Through, demand_root};
 use crate::blocking::blocking;
+use crate::kept_index::KeptIndex;
 use crate::log_tail::LogTail;
 use crate::nodes::Nodes;
 use crate::registry::{CommonsState, Registry, RegistryError, digest};
@@ -51,6 +54,8 @@ impl Stretch {
 
     /// Walks the leaves from the log's edge on: the step that stores them, if all of them hold under the head.
     ///
+    /// - `kept`: what is known of the log as of its edge. What the stretch touches is taken out of it.
+    ///
     /// # Errors
     /// [`SyncError`].
     pub(super) async fn step(
@@ -60,7 +65,8 @@ impl Stretch {
         state: &Arc<CommonsState>,
         mut tail: LogTail,
         head: &Head,
-    ) -> Result<LogStep, SyncError> {
+        kept: Option<&mut KeptIndex>,
+    ) -> Result<Walked, SyncError> {
         let Self { leaves, checked } = self;
         let first = tail.size();
         // Roots at the sizes that entries name as their basis: old ones from the store, new ones on the way.
@@ -80,17 +86,23 @@ impl Stretch {
                 payloads.push(entry.payload);
             }
         }
-        let (bricks, buckets) = touches(&checked);
-        let (seen, loaded, index_nodes) = match first {
+        let Touched { bricks, buckets } = touches(&checked);
+        let (loaded, index_nodes) = match (first, kept) {
             // Of a log that is not here yet nothing need be looked for.
-            0 => Default::default(),
-            _ => (
-                registry.store.known_payloads(tail.log, &payloads).await.map_err(RegistryError::store)?,
-                load_touched(registry, &tail, &bricks).await?,
+            (0, _) => Default::default(),
+            (_, Some(kept)) => (
+                kept.take(registry, &tail, &bricks).await?,
+                kept.nodes(registry, tail.log, first, buckets).await?,
+            ),
+            (_, None) => (
+                load_touched(registry, &tail, bricks.keys()).await?,
                 stored_bucket_nodes(registry, tail.log, first, buckets).await?,
             ),
         };
-        let seen: HashSet<_> = seen;
+        let seen: HashSet<_> = match first {
+            0 => HashSet::new(),
+            _ => registry.store.known_payloads(tail.log, &payloads).await.map_err(RegistryError::store)?,
+        };
         let through = Through::of(registry, &tail.origin);
         let (mut tail, leaves, roots, contradiction) = blocking(move || {
             let mut contradiction = None;
@@ -120,7 +132,7 @@ impl Stretch {
                 nodes: index_nodes,
                 index_root: tail.index_root,
             };
-            let segments =
+            let Replayed { segments, loaded } =
                 replay(before, &checked, |size| roots.get(&size).copied(), |payload| seen.contains(payload))?;
             for (leaf, checked) in leaves.into_iter().zip(&checked) {
                 let kind = match checked {
@@ -129,11 +141,21 @@ impl Stretch {
                 };
                 step.leaves.push(LeafRow { bytes: leaf, kind });
             }
-            fill_from_segments(&mut step, segments);
-            Ok(step)
+            let nodes = fill_from_segments(&mut step, segments);
+            Ok(Walked { step, loaded, nodes })
         })
         .await
     }
+}
+
+/// A stretch that holds.
+pub(super) struct Walked {
+    /// What stores it.
+    pub(super) step: LogStep,
+    /// Index files and buckets after it.
+    pub(super) loaded: Loaded,
+    /// The bucket-tree nodes that it changed.
+    pub(super) nodes: Vec<(Node, Hash)>,
 }
 
 /// A step that stores a peer's head as the log signed it; cosignatures are kept apart.
@@ -151,7 +173,9 @@ pub(super) fn mirrored_step(tail: &mut LogTail, old_size: u64, head: &Head) -> L
 }
 
 /// Several snapshots become one step: of each line, file, node and service the last state counts.
-pub(crate) fn fill_from_segments(step: &mut LogStep, segments: Vec<Segment>) {
+///
+/// Returns the nodes.
+pub(crate) fn fill_from_segments(step: &mut LogStep, segments: Vec<Segment>) -> Vec<(Node, Hash)> {
     let mut lines = BTreeMap::new();
     let mut merged = Folded {
         lines: Vec::new(),
@@ -160,10 +184,11 @@ pub(crate) fn fill_from_segments(step: &mut LogStep, segments: Vec<Segment>) {
         services: BTreeMap::new(),
         blobs: Vec::new(),
     };
-    let mut nodes = BTreeMap::new();
+    let mut nodes = HashMap::new();
     for segment in segments {
         for (brick, version, entry, line) in segment.folded.lines {
-            lines.insert((brick, version), (entry, line));
+            // A version has one entry, and numbers are compared faster.
+            lines.insert((brick, entry), (version, line));
         }
         merged.files.extend(segment.folded.files);
         merged.services.extend(segment.folded.services);
@@ -171,8 +196,10 @@ pub(crate) fn fill_from_segments(step: &mut LogStep, segments: Vec<Segment>) {
         nodes.extend(segment.nodes);
     }
     merged.lines =
-        lines.into_iter().map(|((brick, version), (entry, line))| (brick, version, entry, line)).collect();
-    fill_step(step, merged, nodes.into_iter().collect(), false);
+        lines.into_iter().map(|((brick, entry), (version, line))| (brick, version, entry, line)).collect();
+    let nodes: Vec<(Node, Hash)> = nodes.into_iter().collect();
+    fill_step(step, merged, nodes.clone(), false);
+    nodes
 }
 
 /// Stores a step.

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use brick_schemas::Digest;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use crate::buckets::part;
+use crate::buckets::part_of;
 use crate::commit::CommitError;
 use crate::crash_point::crash_point;
 use crate::fault::{from_sql, to_sql};
 use crate::served::{FORGET_COSIGNATURES, PRUNE, SHOW};
-use crate::step::{LeafKind, LogStep};
+use crate::step::{BlobRow, BucketNodeRow, LeafKind, LogStep};
 
 /// Writes a step, in an order in which each statement finds what it refers to.
 ///
@@ -42,15 +42,7 @@ pub(crate) fn apply(tx: &Transaction<'_>, step: &LogStep, here: &HashSet<Digest>
         let (brick, sha256) = (file.brick.as_str(), file.sha256.as_bytes());
         statement.execute(params![log, brick, since, file.bucket, sha256, to_sql(file.bytes)])?;
     }
-    let mut statement = tx.prepare_cached(concat!(
-        "INSERT INTO bucket_node (log, part, level, idx, since, hash) VALUES (?1, ",
-        part!("?2", "?3"),
-        ", ?2, ?3, ?4, ?5)
-         ON CONFLICT (log, part, level, idx, since) DO UPDATE SET hash = excluded.hash",
-    ))?;
-    for node in &step.nodes {
-        statement.execute(params![log, node.level, node.index, since, node.hash.as_bytes()])?;
-    }
+    bucket_nodes(tx, step)?;
     let mut statement = tx.prepare_cached(
         "INSERT INTO service (log, service, since, entry, json) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (log, service, since) DO UPDATE SET entry = excluded.entry, json = excluded.json",
@@ -66,6 +58,22 @@ pub(crate) fn apply(tx: &Transaction<'_>, step: &LogStep, here: &HashSet<Digest>
         }
         tx.prepare_cached(SHOW)?.execute(params![since, since, log])?;
         tx.prepare_cached(FORGET_COSIGNATURES)?.execute(params![since, log])?;
+    }
+    Ok(())
+}
+
+fn bucket_nodes(tx: &Transaction<'_>, step: &LogStep) -> Result<(), CommitError> {
+    let (log, since) = (step.log.0, to_sql(step.new_size));
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO bucket_node (log, part, level, idx, since, hash) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (log, part, level, idx, since) DO UPDATE SET hash = excluded.hash",
+    )?;
+    let mut rows: Vec<(u32, &BucketNodeRow)> =
+        step.nodes.iter().map(|node| (part_of(node.level, node.index), node)).collect();
+    // In the order in which they lie.
+    rows.sort_unstable_by_key(|(part, node)| (*part, node.level, node.index));
+    for (part, node) in rows {
+        statement.execute(params![log, part, node.level, node.index, since, node.hash.as_bytes()])?;
     }
     Ok(())
 }
@@ -161,7 +169,10 @@ fn blobs(tx: &Transaction<'_>, step: &LogStep, here: &HashSet<Digest>) -> Result
         "INSERT INTO blob_use (sha256, log, entry, bytes) VALUES (?, ?, ?, ?)
          ON CONFLICT (sha256, log, entry, bytes) DO NOTHING",
     )?;
-    for row in &step.blobs {
+    // In the order in which they lie.
+    let mut rows: Vec<&BlobRow> = step.blobs.iter().collect();
+    rows.sort_by_key(|row| row.sha256);
+    for row in rows {
         let sha256 = row.sha256.as_bytes();
         blob.execute(params![sha256, row.is_here || here.contains(&row.sha256)])?;
         blob_use.execute(params![sha256, step.log.0, to_sql(row.entry), to_sql(row.bytes)])?;

@@ -41,6 +41,14 @@ macro_rules! part {
 }
 pub(crate) use part;
 
+/// The same as a number; the table's own check holds it against the expression.
+pub(crate) fn part_of(level: u8, index: u32) -> u32 {
+    match level {
+        12.. => 1,
+        _ => (1 << (16 - (level | 3))) + (index >> ((level | 3) - level)),
+    }
+}
+
 /// Parameters: log, size, level, index.
 pub(crate) const NODE: &str = concat!(
     "SELECT hash FROM bucket_node WHERE log = ?1 AND part = ",

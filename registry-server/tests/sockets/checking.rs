@@ -43,7 +43,7 @@ pub async fn stopped_town() -> (Town, Seat) {
     (town, south)
 }
 
-/// Copies a folder.
+/// Copies a folder. What a `git` that is just being ended takes away meanwhile is passed over.
 pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -51,7 +51,10 @@ pub fn copy(from: &Path, to: &Path) {
         let target = to.join(entry.file_name());
         match entry.file_type().unwrap().is_dir() {
             true => copy(&entry.path(), &target),
-            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+            false => match std::fs::copy(entry.path(), target) {
+                Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
+                copied => drop(copied.unwrap()),
+            },
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use brick_index::projection::Projection;
 
-use crate::http::{ask, get, post};
+use crate::http::{self, ask, get, post};
 use crate::town::{Town, until};
 
 /// Runs `git` in a folder, with nobody's configuration.
@@ -205,12 +205,25 @@ async fn a_damaged_repository_is_made_again_with_the_same_content() {
         town.north.stop().await;
         damage(&town.north.settings.data.join("commons.git"));
         town.north.start().await;
+        // A clone of what is being made would look like the whole: whoever comes meanwhile is told to come again.
+        let asked = "/git/info/refs?service=git-upload-pack";
         until(name, || {
             let repository = &town.north.registry().projection;
             repository.read("index/north.example/f8/letter.jsonl").is_ok_and(|file| file.is_some())
                 && git(repository.path(), &["fsck", "--connectivity-only"]).status.success()
         })
         .await;
+        let begun = Instant::now();
+        loop {
+            let answer = town.north.get(asked).await;
+            if answer.status == 200 {
+                assert!(answer.text().contains("refs/heads/main"), "{name}: {}", answer.text());
+                break;
+            }
+            assert_eq!(answer.status, 503, "{name}: {}", answer.text());
+            answer.problem();
+            assert!(begun.elapsed() < http::LIMIT, "{name}: waited in vain");
+        }
         town.projected(&town.north).await;
         let clone = cloned(&town, &format!("clone{at}")).await;
         assert_eq!(tree(clone).await, expected, "{name}: the same content as before");

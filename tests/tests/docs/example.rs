@@ -3,7 +3,7 @@
 //! Keys are made from one repeated byte each, times are fixed, and Ed25519 is deterministic, so that whoever implements a
 //! checker from the pages can hold it against these bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use brick_index::fold::{Fold, Loaded};
@@ -364,7 +364,7 @@ pub fn examples() -> BTreeMap<&'static str, String> {
         first: 0,
         snapshot_time: None,
         loaded: Loaded::default(),
-        nodes: BTreeMap::new(),
+        nodes: HashMap::new(),
         index_root: BucketTree::new().root(),
     };
     replay(before, &checked, |size| log.tree.root_at(size).ok(), |_| false).expect("a good log");

@@ -6,7 +6,7 @@
 //! `Node { level: 16, index: 0 }`; one that is not kept covers empty buckets only and has the hash of
 //! [`empty_subtree`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::LazyLock;
 
@@ -58,27 +58,34 @@ pub fn update_buckets<E>(
     mut read: impl FnMut(Node) -> Result<Option<Hash>, E>,
 ) -> Result<BucketUpdate, E> {
     let mut read = |node: Node| Ok(read(node)?.unwrap_or_else(|| empty_subtree(node.level)));
-    let mut changed: BTreeMap<u64, Hash> =
+    let mut changed: Vec<(u64, Hash)> =
         changes.into_iter().map(|(bucket, leaf)| (u64::from(bucket), leaf)).collect();
+    // Stable: of one given twice the last stays.
+    changed.sort_by_key(|(index, _)| *index);
+    changed.reverse();
+    changed.dedup_by_key(|(index, _)| *index);
+    changed.reverse();
     if changed.is_empty() {
         return Ok(BucketUpdate { root: read(ROOT)?, nodes: Vec::new() });
     }
-    let mut nodes: Vec<(Node, Hash)> = Vec::new();
+    let mut nodes: Vec<(Node, Hash)> = Vec::with_capacity(changed.len() * (BUCKET_LEVELS + 1));
     for level in 0..ROOT.level {
         nodes.extend(changed.iter().map(|(index, hash)| (Node { level, index: *index }, *hash)));
-        let parents: BTreeSet<u64> = changed.keys().map(|index| index / 2).collect();
-        let mut above = BTreeMap::new();
-        for parent in parents {
-            let mut child = |index: u64| match changed.get(&index) {
-                Some(hash) => Ok(*hash),
-                None => read(Node { level, index }),
+        let mut above = Vec::with_capacity(changed.len());
+        let mut rest = changed.iter().peekable();
+        while let Some((index, hash)) = rest.next() {
+            let (left, right) = match index % 2 {
+                0 => match rest.next_if(|(next, _)| *next == index + 1) {
+                    Some((_, right)) => (*hash, *right),
+                    None => (*hash, read(Node { level, index: index + 1 })?),
+                },
+                _ => (read(Node { level, index: index - 1 })?, *hash),
             };
-            let (left, right) = (child(parent * 2)?, child(parent * 2 + 1)?);
-            above.insert(parent, node_hash(&left, &right));
+            above.push((index / 2, node_hash(&left, &right)));
         }
         changed = above;
     }
-    let root = changed[&ROOT.index];
+    let (_, root) = changed[0];
     nodes.push((ROOT, root));
     Ok(BucketUpdate { root, nodes })
 }
