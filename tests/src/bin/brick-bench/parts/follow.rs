@@ -1,9 +1,10 @@
 //! What does it cost a mirror to find nothing new, and to take over a few releases, beside `git fetch`?
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use brick_schemas::FullName;
 use brick_tests::git::Git;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::git::{Took, rounds, timed};
 use super::large::ARCHIVE_BYTES;
@@ -16,8 +17,10 @@ use crate::yard::Yard;
 
 /// A mirror looks once a second in this bench; so many looks are measured together.
 const LOOKS: u32 = 10;
-/// Releases that are new.
+/// Releases that are new, each with a commit of its own.
 const NEW: usize = 10;
+/// A registry commits once a second at most.
+const COMMIT: Duration = Duration::from_millis(1_300);
 
 /// Measures a mirror that runs and has everything, beside a clone that has it too.
 pub(super) fn run(yard: &Yard, git: &Git, clone: &str, count: usize) -> Result<Vec<Figure>, Trouble> {
@@ -39,7 +42,8 @@ pub(super) fn run(yard: &Yard, git: &Git, clone: &str, count: usize) -> Result<V
     let mut new: [Vec<Took>; 2] = Default::default();
     for round in 0..count {
         settle(yard.pid());
-        idle[0].push(look(pid));
+        settle(pid);
+        idle[0].push(looks(yard, pid)?);
         // The registry commits cosignatures too: the first fetch takes those, the second finds nothing.
         fetch();
         idle[1].push(timed(&folder, fetch));
@@ -49,31 +53,79 @@ pub(super) fn run(yard: &Yard, git: &Git, clone: &str, count: usize) -> Result<V
         let last = contents.last().expect("there are some");
         let last: Shown =
             (FullName { publisher: yard.publisher.clone(), brick: last.brick.clone() }, last.version.clone());
-        let prepared = yard.prepare(&contents)?;
-        let (watch, began, before) = (Watch::start(), Instant::now(), cpu_seconds(pid));
-        yard.publish(prepared, 1)?;
+        let (watch, (_, before), cpu) = (Watch::start(), rounds_of(yard)?, cpu_seconds(pid));
+        // Both take all of it at once: the mirror sleeps meanwhile.
+        signal(pid, Signal::STOP)?;
+        let published = yard.prepare(&contents)?.into_iter().try_for_each(|one| {
+            yard.publish(vec![one], 1)?;
+            std::thread::sleep(COMMIT);
+            Ok(())
+        });
+        signal(pid, Signal::CONT)?;
+        published?;
         wait_for(yard, &last)?;
-        let wall_s = began.elapsed().as_secs_f64();
-        let cpu_s = cpu_seconds(pid) - before;
-        new[0].push(Took { wall_s, cpu_s, mib: 0.0, foreign_cores: watch.foreign_cores() });
+        settle(pid);
+        let ((_, after), cpu_s) = (rounds_of(yard)?, cpu_seconds(pid) - cpu);
+        new[0].push(Took { wall_s: after - before, cpu_s, mib: 0.0, foreign_cores: watch.foreign_cores() });
         settle(yard.pid());
+        let commits = || git.run(&["-C", clone, "rev-list", "--count", "--all"]).trim().parse::<usize>();
+        let had = commits();
         new[1].push(timed(&folder, fetch));
+        if let (Ok(had), Ok(has)) = (had, commits())
+            && has < had + NEW
+        {
+            return Err(Trouble::failed("git", format!("{} commits for {NEW} releases", has - had)));
+        }
     }
-    let cpu = |name: &str, other: &str, must: f64, [ours, others]: &[Vec<Took>; 2]| {
-        Figure::own(format!("incremental mirror, {name}: CPU"), "s", other)
-            .must(Bound::AtMost(must))
-            .measured(rounds(ours, others, |took| took.cpu_s))
-    };
-    Ok(vec![
-        cpu("nothing new", "git fetch", 1.0, &idle),
-        cpu(&format!("{NEW} releases"), "git fetch", 0.3, &new),
-    ])
+    let mut figures = Vec::new();
+    for (name, must, [ours, others]) in
+        [("nothing new".to_owned(), 1.0, &idle), (format!("{NEW} releases"), 0.3, &new)]
+    {
+        let name = |what| format!("incremental mirror, {name}: {what}");
+        figures.push(
+            Figure::wall(name("time"), "s", "git fetch").must(Bound::AtMost(must)).measured(rounds(
+                ours,
+                others,
+                |took| took.wall_s,
+            )),
+        );
+        // Told beside: the mirror's server runs all the time, and git afterwards.
+        figures.push(
+            Figure::own(name("CPU"), "s", "git fetch").measured(rounds(ours, others, |took| took.cpu_s)),
+        );
+    }
+    Ok(figures)
 }
 
 /// One look of a mirror at a registry that has nothing new.
-fn look(pid: u32) -> Took {
-    let (watch, before) = (Watch::start(), cpu_seconds(pid));
+fn looks(yard: &Yard, pid: u32) -> Result<Took, Trouble> {
+    let (watch, (count, before), cpu) = (Watch::start(), rounds_of(yard)?, cpu_seconds(pid));
     std::thread::sleep(Duration::from_secs(1) * LOOKS);
-    let cpu_s = (cpu_seconds(pid) - before) / f64::from(LOOKS);
-    Took { wall_s: 1.0, cpu_s, mib: 0.0, foreign_cores: watch.foreign_cores() }
+    let cpu_s = (cpu_seconds(pid) - cpu) / f64::from(LOOKS);
+    let (counted, after) = rounds_of(yard)?;
+    if counted <= count {
+        return Err(Trouble::failed("the mirror", "it does not look"));
+    }
+    let wall_s = (after - before) / (counted - count);
+    Ok(Took { wall_s, cpu_s, mib: 0.0, foreign_cores: watch.foreign_cores() })
+}
+
+/// How many rounds the mirror has made since it started, and the seconds that they took together, as its metrics say.
+fn rounds_of(yard: &Yard) -> Result<(f64, f64), Trouble> {
+    const WHAT: &str = "the mirror's metrics";
+    let url = format!("{}/metrics", yard.federation.url(MIRROR));
+    let text = yard.federation.block_on(async { reqwest::get(&url).await?.error_for_status()?.text().await });
+    let text = text.map_err(|err| Trouble::failed(WHAT, err))?;
+    let value = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|value| value.trim().parse().ok())
+            .ok_or_else(|| Trouble::failed(WHAT, format!("no {name}")))
+    };
+    Ok((value("brickyard_round_seconds_count ")?, value("brickyard_round_seconds_sum ")?))
+}
+
+fn signal(pid: u32, signal: Signal) -> Result<(), Trouble> {
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let process = process.ok_or_else(|| Trouble::failed("the mirror", "it does not run"))?;
+    kill_process(process, signal).map_err(|err| Trouble::failed("the mirror", err))
 }

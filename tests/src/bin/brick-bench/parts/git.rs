@@ -111,7 +111,7 @@ fn make(git: &Git, ours: &str, made: &str) -> Result<(), Trouble> {
 }
 
 /// Waits until the registry has put its repository in order, which it does when nothing was published for two seconds.
-fn rest(yard: &Yard) {
+pub(super) fn rest(yard: &Yard) {
     settle(yard.pid());
     std::thread::sleep(Duration::from_secs(3));
     settle(yard.pid());

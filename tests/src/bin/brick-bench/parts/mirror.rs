@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use brick_schemas::{FullName, Version};
 use brick_tests::git::Git;
 
-use super::git::{Took, rounds, timed};
+use super::git::{Took, rest, rounds, timed};
 use super::large::content;
 use super::{Bench, follow};
 use crate::figure::{Bound, Figure};
@@ -29,6 +29,8 @@ pub(super) fn run(bench: &mut Bench) -> Result<Vec<Figure>, Trouble> {
     yard.federation.stop(MIRROR);
     eprintln!("publishing {releases} releases to be mirrored");
     yard.fill(0..releases, |n| content(&yard, releases, n))?;
+    // What is published is put in order afterwards, which neither side shall pay for.
+    rest(&yard);
     let last = content(&yard, releases, releases - 1);
     let last = (FullName { publisher: yard.publisher.clone(), brick: last.brick }, last.version);
     let room = tempfile::tempdir().map_err(|err| Trouble::failed("a temporary folder", err))?;
