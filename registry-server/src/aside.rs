@@ -2,8 +2,9 @@
 //! that answer: a thread that computes for a third of a millisecond would otherwise be answered after, ten at a time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
+use std::sync::LazyLock;
 
+use crossbeam_channel::{SendError, Sender, unbounded};
 use tokio::sync::oneshot;
 
 /// Threads for such work.
@@ -14,18 +15,13 @@ const NICE: i32 = 10;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-static WAITING: LazyLock<mpsc::Sender<Work>> = LazyLock::new(|| {
-    let (waiting, next) = mpsc::channel::<Work>();
-    let next = Arc::new(Mutex::new(next));
+static WAITING: LazyLock<Sender<Work>> = LazyLock::new(|| {
+    let (waiting, next) = unbounded::<Work>();
     for _ in 0..THREADS {
         let next = next.clone();
         let run = move || {
             give_way();
-            loop {
-                let work = next.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok(work) = work else { return };
-                work();
-            }
+            next.iter().for_each(|work| work());
         };
         if let Err(err) = std::thread::Builder::new().name("aside".to_owned()).spawn(run) {
             tracing::warn!(%err, "no thread for work that may wait");
@@ -49,7 +45,7 @@ pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     match WAITING.send(Box::new(run)) {
         Ok(()) => {}
         // The system gave no thread.
-        Err(mpsc::SendError(run)) => run(),
+        Err(SendError(run)) => run(),
     }
     match told.await.expect("whoever takes work tells what came of it") {
         Ok(done) => done,

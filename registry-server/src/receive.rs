@@ -1,7 +1,9 @@
 //! Is this entry fit to be logged? Received with its blobs, checked as far as that needs no place in a log, and queued.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use axum::extract::Multipart;
 use axum::extract::multipart::{Field, MultipartError};
@@ -88,12 +90,17 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
         check_stored_archive(registry, release).await?;
     }
     let Admitted { received, origin, release, .. } = admitted;
-    let kept = keep(registry, keeping, release.as_ref());
+    let mut kept = pin!(keep(registry, keeping, release.as_ref()));
     let wait = if UPLOADS.available_permits() + 1 == MAX_UPLOADS {
         // Nobody else is here: it is drafted and written while its blobs are flushed, and committed when they are.
         let (tell, told) = std::sync::mpsc::sync_channel(1);
+        // The disk and the check first: whoever wakes the sequencer may have to wait for it.
+        let begun = futures_util::poll!(kept.as_mut());
         let wait = queue(registry, received, Some(told))?;
-        kept.await?;
+        match begun {
+            Poll::Ready(kept) => kept?,
+            Poll::Pending => kept.await?,
+        }
         // One that was refused, or logged before, is answered without waiting for this.
         let _ = tell.send(true);
         wait

@@ -284,15 +284,17 @@ impl Sequencer {
             nodes.keep(draft.step.tiles);
             nodes.keep(draft.tail.edge_tiles());
             self.registry.kept_roots.keep(draft.tail.log, draft.tail.size(), draft.tail.root());
-            let envelopes = draft.accepted.iter().map(|accepted| (accepted.index, accepted.payload));
-            self.kept.note_payloads(draft.tail.log, draft.step.old_size, envelopes);
-            if let Some((loaded, nodes)) = draft.index {
-                self.kept.keep(draft.tail.log, loaded, nodes);
-            }
+            let envelopes: Vec<(u64, Digest)> =
+                draft.accepted.iter().map(|accepted| (accepted.index, accepted.payload)).collect();
             for accepted in draft.accepted {
                 answer(&mut nodes, &draft.tail, accepted, &draft.step.checkpoint).await;
             }
             crash_point("batch-answered");
+            // Nobody waits for this.
+            self.kept.note_payloads(draft.tail.log, draft.step.old_size, envelopes);
+            if let Some((loaded, nodes)) = draft.index {
+                self.kept.keep(draft.tail.log, loaded, nodes);
+            }
             self.tails.insert(origin, draft.tail);
         }
         if is_admission && let Err(err) = self.open_logs().await {

@@ -302,6 +302,8 @@ impl BlobWriter {
             Ok(())
         };
         let keeping = tokio::task::spawn_blocking(keep);
+        // What else the caller has to begin goes before the hash.
+        tokio::task::yield_now().await;
         let compared = unhashed.map_or(Ok(()), |bytes| compare(Digest::of(&bytes)));
         // There is room for one.
         let _ = verdict.send(compared.is_ok());
