@@ -55,7 +55,9 @@ const STRANGERS: &[(&str, Manner, &[&str])] = &[
     ),
     (
         "a redirect loop",
-        Manner::SaysOfPath("HTTP/1.1 302 Found\r\nlocation: {path}\r\ncontent-length: 0\r\n\r\n"),
+        Manner::SaysOfPath(
+            "HTTP/1.1 302 Found\r\nlocation: {path}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+        ),
         &["does not answer as a registry does", "redirects in circles", "address"],
     ),
     (
