@@ -1,15 +1,16 @@
 //! How is a peer followed? By one question while nothing is new, in portions when much is, and by git where nobody answers.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brick_client::{Client, LogPath};
 use brick_schemas::api::{HeadsList, LogHead};
+use brick_schemas::predicate::status::ReleaseStatus;
 use brick_schemas::{Digest, Origin};
 use brick_tlog::checkpoint::Checkpoint;
 use brickyard::Peer;
 
-use crate::http::{get, get_with};
+use crate::http::{LIMIT, get, get_with};
 use crate::town::{BODY, NORTH, SOUTH, Seat, Town, until};
 
 /// How often each address of a registry was asked for, by route.
@@ -178,6 +179,35 @@ async fn a_portion_ends_where_there_are_bytes_enough() {
     has_all(&town, &south).await;
     // A bundle, the least that can be asked for, and the last head before its end.
     assert_eq!(stops(&south, &town.body).await, [255, 261]);
+    south.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_goes_on_from_what_its_portions_leave_and_its_archives_come_afterwards() {
+    let town = Town::found().await;
+    for patch in 0..130 {
+        let brick = format!("parcel{}", patch % 10);
+        town.release(&brick, &format!("1.0.{patch}")).await;
+        // Lines of portions before change, and more releases follow.
+        if patch % 40 == 39 {
+            town.set_status(&brick, &format!("1.0.{}", patch % 10), ReleaseStatus::Deprecated).await;
+        }
+    }
+    let mut south = town.follower(SOUTH, Peer::at(NORTH, &town.north_url()), |settings| {
+        settings.portions.leaves = 32;
+    });
+    south.start().await;
+    has_all(&town, &south).await;
+    assert!(stops(&south, &town.body).await.len() > 8);
+    for brick in 0..10 {
+        let index = format!("/index/north.example/parcel{brick}.jsonl");
+        assert_eq!(south.get(&index).await.body, town.north.get(&index).await.body, "{index}");
+    }
+    let begun = Instant::now();
+    while let Some(missing) = south.registry().store.missing_blobs(None, 1).await.unwrap().pop() {
+        assert!(begun.elapsed() < LIMIT, "{} does not come", missing.sha256);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     south.stop().await;
 }
 
