@@ -11,6 +11,7 @@ use brick_client::AskError;
 use brick_tests::corpus::skipped;
 use brick_tests::faults::ledger::Sent;
 use brick_tests::faults::load::send;
+use brick_tests::faults::oracle::send_until_taken;
 use brick_tests::faults::scene::{POLL, Scene};
 use brick_tests::faults::shim::{Call, Shim, Trouble};
 use brick_tests::faults::told;
@@ -50,7 +51,13 @@ fn start_and_arm(scene: &mut Scene, shim: &Shim, hit: Option<(u64, Trouble)>) {
     let environment: Vec<(&str, &str)> =
         environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
     scene.try_start(0, &environment).expect("it starts");
-    publish(scene).expect("nothing is in its way");
+    let client = scene.client(0);
+    let place = scene.federation.block_on(scene.lanes[0].place(&client)).expect("it answers");
+    let sent = scene.lanes[0].make(&place);
+    let receipt = scene.federation.block_on(send_until_taken(&client, &sent));
+    let at = scene.ledger.sent.len();
+    scene.ledger.sent.push(sent);
+    scene.ledger.acknowledge(at, &receipt);
     scene.wait_for_git(0);
     // What follows the commit to git: the look at its packs.
     std::thread::sleep(Duration::from_millis(100));

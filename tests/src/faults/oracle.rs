@@ -252,7 +252,7 @@ impl Scene {
 }
 
 /// Sends a release until the registry takes it: it may be busy getting ready.
-async fn send_until_taken(client: &Client, sent: &Sent) -> brick_schemas::api::EntryReceipt {
+pub async fn send_until_taken(client: &Client, sent: &Sent) -> brick_schemas::api::EntryReceipt {
     let deadline = Instant::now() + LIMIT;
     loop {
         match send(client, sent).await {
