@@ -68,13 +68,16 @@ pub(super) fn run(yard: &Yard, git: &Git, clone: &str, count: usize) -> Result<V
         let ((_, after), cpu_s) = (rounds_of(yard)?, cpu_seconds(pid) - cpu);
         new[0].push(Took { wall_s: after - before, cpu_s, mib: 0.0, foreign_cores: watch.foreign_cores() });
         settle(yard.pid());
-        let commits = || git.run(&["-C", clone, "rev-list", "--count", "--all"]).trim().parse::<usize>();
-        let had = commits();
+        let commits = || {
+            let counted = git.run(&["-C", clone, "rev-list", "--count", "--all"]);
+            counted.trim().parse::<usize>().map_err(|err| Trouble::failed("git", err))
+        };
+        let had = commits()?;
         new[1].push(timed(&folder, fetch));
-        if let (Ok(had), Ok(has)) = (had, commits())
-            && has < had + NEW
-        {
-            return Err(Trouble::failed("git", format!("{} commits for {NEW} releases", has - had)));
+        let has = commits()?;
+        if has < had + NEW {
+            let what = format!("{} commits for {NEW} releases", has.saturating_sub(had));
+            return Err(Trouble::failed("git", what));
         }
     }
     let mut figures = Vec::new();
@@ -97,7 +100,7 @@ pub(super) fn run(yard: &Yard, git: &Git, clone: &str, count: usize) -> Result<V
     Ok(figures)
 }
 
-/// One look of a mirror at a registry that has nothing new.
+/// What one look of a mirror at a registry takes that has nothing new.
 fn looks(yard: &Yard, pid: u32) -> Result<Took, Trouble> {
     let (watch, (count, before), cpu) = (Watch::start(), rounds_of(yard)?, cpu_seconds(pid));
     std::thread::sleep(Duration::from_secs(1) * LOOKS);
