@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use brick_schemas::index_line::parse_index_file;
 use brick_schemas::{Blob, BrickName, Digest, PublisherName};
@@ -20,6 +21,8 @@ use crate::replay::{Before, CheckedLeaf, Replayed, check_leaf, replay};
 
 /// Leaves of one log that an audit reads, at most; beyond, memory would not hold them.
 pub const MAX_AUDIT_LEAVES: u64 = 16 * 1024 * 1024;
+/// Leaves that a core checks before it takes the next: some ten milliseconds.
+const LEAVES_AT_A_TIME: usize = 256;
 /// Files below one folder, at most.
 const MAX_FILES: usize = 16 * 1024 * 1024;
 
@@ -283,26 +286,34 @@ pub fn check_leaves(
     first: u64,
     leaves: &[Vec<u8>],
 ) -> Result<Vec<CheckedLeaf>, Refused> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = leaves.len().div_ceil(cores).max(64);
-    let parts: Vec<Result<Vec<CheckedLeaf>, Refused>> = std::thread::scope(|scope| {
-        let workers: Vec<_> = leaves
-            .chunks(share)
-            .enumerate()
-            .map(|(part, leaves)| {
-                let start = first + (part * share) as u64;
-                scope.spawn(move || {
-                    (start..)
-                        .zip(leaves)
-                        .map(|(index, leaf)| check_leaf(commons, publisher, index, leaf))
-                        .collect()
-                })
-            })
-            .collect();
-        workers.into_iter().map(|worker| worker.join().expect("checking a leaf does not panic")).collect()
+    let shares = leaves.len().div_ceil(LEAVES_AT_A_TIME);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(shares);
+    let next = AtomicUsize::new(0);
+    // A core that something else keeps busy takes fewer.
+    let check = || {
+        let mut parts = Vec::new();
+        loop {
+            let share = next.fetch_add(1, Ordering::Relaxed);
+            let Some(leaves) = leaves.chunks(LEAVES_AT_A_TIME).nth(share) else { return parts };
+            let start = first + (share * LEAVES_AT_A_TIME) as u64;
+            let checked: Result<Vec<CheckedLeaf>, Refused> = (start..)
+                .zip(leaves)
+                .map(|(index, leaf)| check_leaf(commons, publisher, index, leaf))
+                .collect();
+            parts.push((share, checked));
+        }
+    };
+    let mut parts = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..cores).map(|_| scope.spawn(check)).collect();
+        let mut parts = check();
+        for other in others {
+            parts.extend(other.join().expect("checking a leaf does not panic"));
+        }
+        parts
     });
+    parts.sort_unstable_by_key(|(share, _)| *share);
     let mut checked = Vec::with_capacity(leaves.len());
-    for part in parts {
+    for (_, part) in parts {
         checked.extend(part?);
     }
     Ok(checked)

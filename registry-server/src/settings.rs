@@ -62,7 +62,7 @@ pub struct Portions {
 
 impl Default for Portions {
     fn default() -> Self {
-        Self { leaves: 8_192, bytes: 64 * 1024 * 1024 }
+        Self { leaves: 32_768, bytes: 64 * 1024 * 1024 }
     }
 }
 

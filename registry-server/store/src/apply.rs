@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use brick_schemas::Digest;
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 use crate::buckets::part_of;
 use crate::commit::CommitError;
 use crate::crash_point::crash_point;
 use crate::fault::{from_sql, to_sql};
-use crate::served::{FORGET_COSIGNATURES, PRUNE, SHOW};
+use crate::served::{FORGET_COSIGNATURES, PART, PRUNE, SHOW};
 use crate::step::{BlobRow, BucketNodeRow, LeafKind, LogStep};
 
 /// Writes a step, in an order in which each statement finds what it refers to.
@@ -53,10 +53,12 @@ pub(crate) fn apply(tx: &Transaction<'_>, step: &LogStep, here: &HashSet<Digest>
     }
     blobs(tx, step, here)?;
     if step.is_served {
+        let part = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        let (after, upto) = tx.prepare_cached(PART)?.query_row(params![log, since], part)?;
         for statement in PRUNE {
-            tx.prepare_cached(statement)?.execute(params![log, log, since, log])?;
+            tx.prepare_cached(statement)?.execute(params![log, after, upto])?;
         }
-        tx.prepare_cached(SHOW)?.execute(params![since, since, log])?;
+        tx.prepare_cached(SHOW)?.execute(params![log, since, upto])?;
         tx.prepare_cached(FORGET_COSIGNATURES)?.execute(params![since, log])?;
     }
     Ok(())

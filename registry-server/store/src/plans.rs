@@ -32,7 +32,7 @@ async fn every_statement_searches_and_none_walks_a_table_or_a_whole_log() {
         asking::STANDING,
         tiles::KNOWN_PAYLOADS,
     ];
-    for statement in reads.into_iter().chain(served::PRUNE) {
+    for statement in reads.into_iter().chain([served::PART]).chain(served::PRUNE) {
         let steps = plan(&store, statement).await;
         for step in &steps {
             // A statement's own lists are short: places asked for, or above the buckets of a part.

@@ -40,47 +40,51 @@ holds_fault!(ServeError);
 /// Parts of what is superseded that one call drops, at most; what is left is dropped by the next ones.
 const PARTS_AT_ONCE: u32 = 16;
 
-/// Drops what a newer row supersedes at a size that readers are shown, of 256 leaves at most: a few milliseconds. Only rows
-/// that came since this was done before can supersede anything, so the cost follows what is new, not what is there.
+/// The part of a log whose rows may supersede older ones, and that are looked at in one transaction: the leaf after which it
+/// begins, and the size with which it ends. Of 256 leaves at most, a few milliseconds, unless one step of the log was
+/// longer.
 ///
-/// Parameters: log, log, size served from now on, log. Comes before [`SHOW`].
+/// Parameters: log, size that readers are shown.
+pub(crate) const PART: &str = "
+    SELECT kept_size, max(kept_size, min(?2, max(kept_size + 256, ifnull(
+      (SELECT min(since) FROM index_file WHERE log = ?1 AND since > kept_size), 0))))
+    FROM log WHERE id = ?1";
+
+/// Drops what a newer row supersedes at a size that readers are shown. Only rows that came since this was done before can
+/// supersede anything, so the cost follows what is new, not what is there.
+///
+/// Parameters: log, the leaf after which the part begins, its end. Comes before [`SHOW`].
 pub(crate) const PRUNE: [&str; 4] = [
     "DELETE FROM line WHERE (log, brick, entry, since) IN (
        SELECT old.log, old.brick, old.entry, old.since FROM line AS new JOIN line AS old
          ON old.log = new.log AND old.brick = new.brick AND old.entry = new.entry AND old.since < new.since
-       WHERE new.log = ? AND new.since > (SELECT kept_size FROM log WHERE id = ?)
-         AND new.since <= (SELECT min(?, kept_size + 256) FROM log WHERE id = ?))",
+       WHERE new.log = ?1 AND new.since > ?2 AND new.since <= ?3)",
     "DELETE FROM index_file WHERE (log, brick, since) IN (
        SELECT old.log, old.brick, old.since FROM index_file AS new JOIN index_file AS old
          ON old.log = new.log AND old.brick = new.brick AND old.since < new.since
-       WHERE new.log = ? AND new.since > (SELECT kept_size FROM log WHERE id = ?)
-         AND new.since <= (SELECT min(?, kept_size + 256) FROM log WHERE id = ?))",
+       WHERE new.log = ?1 AND new.since > ?2 AND new.since <= ?3)",
     // The nodes that changed are those above the buckets of the index files that did.
     concat!(
         "DELETE FROM bucket_node WHERE (log, part, level, idx, since) IN (
-       WITH RECURSIVE portion (after, upto) AS (SELECT kept_size, min(?3, kept_size + 256) FROM log WHERE id = ?2),
-       place (level, idx) AS (
-         SELECT 0, bucket FROM portion CROSS JOIN index_file AS changed INDEXED BY index_file_by_since
-           WHERE changed.log = ?1 AND changed.since > portion.after AND changed.since <= portion.upto
+       WITH RECURSIVE place (level, idx) AS (
+         SELECT 0, bucket FROM index_file AS changed INDEXED BY index_file_by_since
+           WHERE changed.log = ?1 AND changed.since > ?2 AND changed.since <= ?3
          UNION SELECT level + 1, idx / 2 FROM place WHERE level < 16)
-       SELECT old.log, old.part, old.level, old.idx, old.since FROM portion CROSS JOIN place
-         CROSS JOIN bucket_node AS old
-           ON old.log = ?4 AND old.part = ",
+       SELECT old.log, old.part, old.level, old.idx, old.since FROM place CROSS JOIN bucket_node AS old
+           ON old.log = ?1 AND old.part = ",
         part!("place.level", "place.idx"),
         " AND old.level = place.level AND old.idx = place.idx AND old.since < (
-             SELECT max(since) FROM bucket_node AS new WHERE new.log = ?4 AND new.part = old.part
-               AND new.level = place.level AND new.idx = place.idx AND new.since <= portion.upto))"
+             SELECT max(since) FROM bucket_node AS new WHERE new.log = ?1 AND new.part = old.part
+               AND new.level = place.level AND new.idx = place.idx AND new.since <= ?3))"
     ),
     "DELETE FROM service WHERE (log, service, since) IN (
        SELECT old.log, old.service, old.since FROM service AS new JOIN service AS old
          ON old.log = new.log AND old.service = new.service AND old.since < new.since
-       WHERE new.log = ? AND new.since > (SELECT kept_size FROM log WHERE id = ?)
-         AND new.since <= (SELECT min(?, kept_size + 256) FROM log WHERE id = ?))",
+       WHERE new.log = ?1 AND new.since > ?2 AND new.since <= ?3)",
 ];
 
-/// Parameters: size served from now on, the same again, log. Comes after [`PRUNE`].
-pub(crate) const SHOW: &str =
-    "UPDATE log SET served_size = ?, kept_size = min(?, kept_size + 256) WHERE id = ?";
+/// Parameters: log, size served from now on, end of the part. Comes after [`PRUNE`].
+pub(crate) const SHOW: &str = "UPDATE log SET served_size = ?2, kept_size = ?3 WHERE id = ?1";
 /// Parameters: size served from now on, log.
 pub(crate) const FORGET_COSIGNATURES: &str = "DELETE FROM cosignature WHERE size < ? AND log = ?";
 
@@ -127,25 +131,22 @@ impl Store {
     async fn drop_part(&self, log: LogId, size: u64) -> Result<bool, Fault> {
         let mut writing = self.writing().await?;
         let mut tx = writing.begin().await?;
-        prune(&mut tx, log, size).await?;
-        let kept_size = sqlx::query_scalar::<_, i64>(
-            "UPDATE log SET kept_size = max(kept_size, min(?, kept_size + 256)) WHERE id = ? RETURNING kept_size",
-        )
-        .bind(to_sql(size))
-        .bind(log.0)
-        .fetch_optional(&mut *tx)
-        .await?;
+        let upto = prune(&mut tx, log, size).await?;
+        if let Some(upto) = upto {
+            let query = sqlx::query("UPDATE log SET kept_size = ? WHERE id = ?").bind(upto).bind(log.0);
+            query.execute(&mut *tx).await?;
+        }
         tx.commit().await?;
         writing.done();
-        Ok(kept_size.is_none_or(|kept_size| kept_size >= to_sql(size)))
+        Ok(upto.is_none_or(|upto| upto >= to_sql(size)))
     }
 
     async fn serve(&self, log: LogId, size: u64) -> Result<Served, ServeError> {
         let mut writing = self.writing().await?;
         let mut tx = writing.begin().await?;
-        let row = sqlx::query_as::<_, (i64, i64, bool, bool)>(
-            "SELECT served_size, size, EXISTS (SELECT 1 FROM checkpoint WHERE log = ?1 AND size = ?2),
-             ?2 - kept_size > 256 FROM log WHERE id = ?1",
+        let row = sqlx::query_as::<_, (i64, i64, bool)>(
+            "SELECT served_size, size, EXISTS (SELECT 1 FROM checkpoint WHERE log = ?1 AND size = ?2)
+             FROM log WHERE id = ?1",
         )
         .bind(log.0)
         .bind(to_sql(size))
@@ -154,15 +155,15 @@ impl Store {
         let outcome = match row {
             None => Err(ServeError::UnknownLog { log }),
             Some((served_size, ..)) if served_size == to_sql(size) => Ok(Served::Before),
-            Some((served_size, stored, is_signed, _)) if to_sql(size) < served_size || !is_signed => {
+            Some((served_size, stored, is_signed)) if to_sql(size) < served_size || !is_signed => {
                 let what = "a log's size";
                 let served_size = from_sql(served_size, what).map_err(ServeError::Read)?;
                 let stored = from_sql(stored, what).map_err(ServeError::Read)?;
                 Err(ServeError::NotASize { log, asked: size, served_size, size: stored })
             }
-            Some((_, _, _, is_much)) => {
-                move_served(&mut tx, log, size).await?;
-                Ok(if is_much { Served::WithMoreToDrop } else { Served::Now })
+            Some(_) => {
+                let is_all = move_served(&mut tx, log, size).await?;
+                Ok(if is_all { Served::Now } else { Served::WithMoreToDrop })
             }
         };
         // Nothing was written unless the size moved, so there is nothing that would have to be taken back.
@@ -172,18 +173,20 @@ impl Store {
     }
 }
 
-/// Moves what readers see to `size`, a signed head of the log.
-async fn move_served(tx: &mut Transaction<'_, Sqlite>, log: LogId, size: u64) -> Result<(), Fault> {
-    prune(tx, log, size).await?;
-    sqlx::query(SHOW).bind(to_sql(size)).bind(to_sql(size)).bind(log.0).execute(&mut **tx).await?;
+/// Moves what readers see to `size`, a signed head of the log. Returns whether all that it supersedes is gone.
+async fn move_served(tx: &mut Transaction<'_, Sqlite>, log: LogId, size: u64) -> Result<bool, Fault> {
+    let upto = prune(tx, log, size).await?;
+    sqlx::query(SHOW).bind(log.0).bind(to_sql(size)).bind(upto).execute(&mut **tx).await?;
     sqlx::query(FORGET_COSIGNATURES).bind(to_sql(size)).bind(log.0).execute(&mut **tx).await?;
-    Ok(())
+    Ok(upto.is_none_or(|upto| upto >= to_sql(size)))
 }
 
-async fn prune(tx: &mut Transaction<'_, Sqlite>, log: LogId, size: u64) -> Result<(), Fault> {
+/// Drops a part of what is superseded at `size`. Returns the part's end, of a log that there is.
+async fn prune(tx: &mut Transaction<'_, Sqlite>, log: LogId, size: u64) -> Result<Option<i64>, Fault> {
+    let part = sqlx::query_as::<_, (i64, i64)>(PART).bind(log.0).bind(to_sql(size));
+    let Some((after, upto)) = part.fetch_optional(&mut **tx).await? else { return Ok(None) };
     for statement in PRUNE {
-        let query = sqlx::query(statement).bind(log.0).bind(log.0).bind(to_sql(size)).bind(log.0);
-        query.execute(&mut **tx).await?;
+        sqlx::query(statement).bind(log.0).bind(after).bind(upto).execute(&mut **tx).await?;
     }
-    Ok(())
+    Ok(Some(upto))
 }
