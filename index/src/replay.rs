@@ -115,6 +115,8 @@ pub struct Replayed {
     pub segments: Vec<Segment>,
     /// The index files and buckets after it, of all that were loaded or came to be.
     pub loaded: Loaded,
+    /// The bucket-tree nodes after it: those that were given, and those that changed.
+    pub nodes: HashMap<Node, Hash>,
 }
 
 /// Replays a stretch that ends in a snapshot.
@@ -190,7 +192,9 @@ pub fn replay(
         }
     }
     match leaves.last() {
-        Some(CheckedLeaf::Snapshot(_)) | None => Ok(Replayed { segments, loaded: fold.into_loaded() }),
+        Some(CheckedLeaf::Snapshot(_)) | None => {
+            Ok(Replayed { segments, loaded: fold.into_loaded(), nodes: before.nodes })
+        }
         Some(CheckedLeaf::Entry(_)) => Err(Refused::new(
             Step::Snapshot,
             format!("the last leaf of {origin} under this head is not a snapshot"),

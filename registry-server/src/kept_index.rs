@@ -31,10 +31,6 @@ const SOME_RELEASES: u64 = 8;
 const BUCKETS: usize = 4_096;
 /// Bucket-tree nodes kept, at most.
 const NODES: usize = 32_768;
-/// Buckets of one log, at most: as many as a publisher may have bricks.
-const ALL_BUCKETS: usize = brick_schemas::registry_config::MAX_BRICKS as usize;
-/// Nodes of one bucket tree.
-const ALL_NODES: usize = 1 << 17;
 /// Payloads kept of each log, at most: as many entries as wait for the sequencer.
 const PAYLOADS: usize = 1_024;
 
@@ -47,12 +43,17 @@ pub struct KeptIndex {
     payloads: HashMap<LogId, Payloads>,
 }
 
+/// Memory that an index file takes without its lines, in bytes, about.
+pub fn file_bytes(file: &IndexFile) -> u64 {
+    BESIDE + RELEASE_BYTES * file.releases() as u64
+}
+
 #[derive(Clone)]
 struct Bulk;
 
 impl Weighter<(LogId, BrickName), IndexFile> for Bulk {
     fn weight(&self, _: &(LogId, BrickName), file: &IndexFile) -> u64 {
-        BESIDE + RELEASE_BYTES * file.releases() as u64
+        file_bytes(file)
     }
 }
 
@@ -77,26 +78,17 @@ pub enum Known {
 
 impl Default for KeptIndex {
     fn default() -> Self {
-        Self::with_room(BUCKETS, NODES)
+        let files = FILES_BYTES / (BESIDE + RELEASE_BYTES * SOME_RELEASES);
+        Self {
+            files: Cache::with_weighter(usize::try_from(files).unwrap_or(usize::MAX), FILES_BYTES, Bulk),
+            buckets: Cache::new(BUCKETS),
+            nodes: Cache::new(NODES),
+            payloads: HashMap::new(),
+        }
     }
 }
 
 impl KeptIndex {
-    /// For a log that is walked as a whole: as many buckets and nodes as it can have.
-    pub fn of_a_whole_log() -> Self {
-        Self::with_room(ALL_BUCKETS, ALL_NODES)
-    }
-
-    fn with_room(buckets: usize, nodes: usize) -> Self {
-        let files = FILES_BYTES / (BESIDE + RELEASE_BYTES * SOME_RELEASES);
-        Self {
-            files: Cache::with_weighter(usize::try_from(files).unwrap_or(usize::MAX), FILES_BYTES, Bulk),
-            buckets: Cache::new(buckets),
-            nodes: Cache::new(nodes),
-            payloads: HashMap::new(),
-        }
-    }
-
     /// Takes the index files and buckets of `bricks` out, as of the newest leaf; whole files where that is said.
     ///
     /// # Errors

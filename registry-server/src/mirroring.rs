@@ -4,13 +4,15 @@
 //! A log that is hosted here is mirrored too, but only when it is closed for being behind: that is how what a restored
 //! backup lacks comes back.
 
+mod ahead;
 mod archives;
+mod going;
 mod portions;
 mod shown;
 mod stretch;
+mod together;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use brick_client::LogPath;
@@ -18,16 +20,16 @@ use brick_schemas::predicate::Statement;
 use brick_schemas::{Origin, PublisherName};
 use brick_store::{BlobRow, LeafKind, LeafRow, Log, crash_point};
 use brick_trust::{Commons, Envelope, Head, HeadRules, Pin, Refused, Step, open_head};
-use tokio_util::task::AbortOnDropHandle;
 
-use self::archives::{FETCHED_FIRST, fetch_archives};
-use self::portions::{Portion, Way};
+use self::ahead::Ahead;
+use self::archives::FETCHED_FIRST;
+use self::going::{Bringing, Going, History};
+use self::portions::Way;
 use self::shown::{Through, claimed_size, demand_root, is_known, keep_lines, may_mirror};
-pub(crate) use self::stretch::fill_from_segments;
-use self::stretch::{Stretch, Walked, commit, mirrored_step};
-use crate::kept_index::KeptIndex;
+pub(crate) use self::together::Merged;
+use self::together::{commit, mirrored_step};
 use crate::log_tail::LogTail;
-use crate::registry::{CommonsState, Registry, RegistryError};
+use crate::registry::{Registry, RegistryError};
 use crate::sequencer::{Received, Submission};
 use crate::settings::Peer;
 use crate::source::{BYTES_AT_A_TIME, Source};
@@ -53,51 +55,6 @@ pub enum Brought {
     Forward,
     /// Somebody else moved it in between: look again.
     Elsewhere,
-}
-
-/// How a publisher's log is brought forward.
-struct Bringing<'a> {
-    registry: &'a Arc<Registry>,
-    peer: &'a Peer,
-    publisher: &'a PublisherName,
-    state: Arc<CommonsState>,
-    way: Arc<Way>,
-    /// Held where so much is new that archives are fetched afterwards.
-    history: Option<History>,
-}
-
-/// A history that is being caught up with, for as long as this lives: archives that are missing wait for it.
-struct History(Arc<Registry>);
-
-impl History {
-    fn begin(registry: &Arc<Registry>) -> Self {
-        registry.histories.fetch_add(1, Ordering::Relaxed);
-        Self(registry.clone())
-    }
-}
-
-impl Drop for History {
-    fn drop(&mut self) {
-        self.0.histories.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A portion of a way whose leaves have the right form and signatures.
-struct Ready {
-    head: Head,
-    stretch: Stretch,
-}
-
-/// Fetches a portion that begins at leaf `from`, and checks what of it needs nothing of the log.
-async fn ready(
-    way: Arc<Way>,
-    state: Arc<CommonsState>,
-    publisher: PublisherName,
-    from: u64,
-) -> Result<Ready, SyncError> {
-    let Portion { head, leaves } = way.portion(from).await?;
-    let stretch = Stretch::check(&state, &publisher, from, leaves).await?;
-    Ok(Ready { head, stretch })
 }
 
 impl Mirroring {
@@ -173,7 +130,8 @@ impl Mirroring {
             }
         }
         demand_root(registry, source, &path, &tail, &head).await?;
-        let mut step = mirrored_step(&mut tail, log.size, &head);
+        let mut step = mirrored_step(&log, log.size, &head);
+        step.tiles = tail.take_tiles();
         for (index, leaf) in (log.size..).zip(leaves) {
             let envelope = Envelope::parse(&leaf)
                 .map_err(|err| Refused::caused(Step::Signature, "a commons entry", err))?;
@@ -251,79 +209,14 @@ impl Mirroring {
             rules,
         };
         let bringing = Bringing { registry, peer, publisher, state, way: Arc::new(way), history };
-        let outcome = self.go(&bringing, &log).await;
+        let Some(ahead) = Ahead::begin(registry, &log).await? else { return Ok(Brought::Elsewhere) };
+        let outcome = Going::new(&bringing, log.clone(), ahead, self.lock_of(&origin)).go().await;
         let is_elsewhere = !matches!(outcome, Ok(Brought::Forward));
         if is_elsewhere && registry.head(&origin).is_some_and(|head| head.size > log.size) {
             // Part of the way was taken: git shall have it although the end was not reached.
             registry.mark_unprojected(&origin);
         }
         outcome
-    }
-
-    /// Goes the whole way, portion by portion: while one is walked and stored the next is fetched and its signatures are
-    /// checked.
-    async fn go(&self, bringing: &Bringing<'_>, log: &Log) -> Result<Brought, SyncError> {
-        let Bringing { state, publisher, way, .. } = bringing;
-        let ready_from = |from| ready(way.clone(), state.clone(), (*publisher).clone(), from);
-        let end = way.end();
-        let mut from = log.size;
-        let mut portion = ready_from(from).await?;
-        // What one portion leaves is what the next begins with.
-        let mut kept = bringing.history.as_ref().map(|_| KeptIndex::of_a_whole_log());
-        loop {
-            let next = portion.head.checkpoint().size;
-            let ahead = (next < end).then(|| AbortOnDropHandle::new(tokio::spawn(ready_from(next))));
-            if self.take(bringing, log, from, portion, kept.as_mut()).await? == Brought::Elsewhere {
-                return Ok(Brought::Elsewhere);
-            }
-            let Some(ahead) = ahead else { return Ok(Brought::Forward) };
-            portion = match ahead.await {
-                Ok(portion) => portion?,
-                Err(err) => std::panic::resume_unwind(err.into_panic()),
-            };
-            from = next;
-        }
-    }
-
-    /// Walks a portion that begins at leaf `from`, and stores it.
-    async fn take(
-        &self,
-        bringing: &Bringing<'_>,
-        log: &Log,
-        from: u64,
-        portion: Ready,
-        mut kept: Option<&mut KeptIndex>,
-    ) -> Result<Brought, SyncError> {
-        let Bringing { registry, peer, state, way, history, .. } = bringing;
-        let Ready { head, stretch } = portion;
-        let _upload = registry.uploads.read().await;
-        // Archives need no turn.
-        if history.is_none() {
-            fetch_archives(registry, peer, &stretch.checked, from).await?;
-        }
-        crash_point("mirror-archives-fetched");
-        let lock = self.lock_of(&log.origin);
-        let _writing = lock.lock().await;
-        let Some(log) = registry.stored_log(&log.origin).await?.filter(|log| log.size == from) else {
-            return Ok(Brought::Elsewhere);
-        };
-        let Some(tail) = load_tail(registry, &log).await? else { return Ok(Brought::Elsewhere) };
-        let walked =
-            stretch.step(registry, (&way.source, &way.path), state, tail, &head, kept.as_deref_mut()).await?;
-        let Walked { step, loaded, nodes } = walked;
-        crash_point("mirror-replayed");
-        if commit(registry, step).await? == Brought::Elsewhere {
-            return Ok(Brought::Elsewhere);
-        }
-        if let Some(kept) = kept {
-            kept.keep(log.id, loaded, nodes);
-        }
-        let place = if head.checkpoint().size < way.end() { Place::OnTheWay } else { Place::AtItsEnd };
-        after_move(registry, &log, &head, &way.rules, place).await?;
-        if log.hosted && place == Place::AtItsEnd {
-            wake_sequencer(registry).await;
-        }
-        Ok(Brought::Forward)
     }
 }
 

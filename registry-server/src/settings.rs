@@ -51,18 +51,21 @@ pub struct Settings {
     pub portions: Portions,
 }
 
-/// Of a long way to another registry's head, how much is taken at a time: held in memory twice, and stored at once.
+/// How a long way to another registry's head is divided. In memory are two portions at a time, one of them checked already,
+/// and twice what is stored together.
 #[derive(Clone, Copy, Debug)]
 pub struct Portions {
-    /// Leaves, if the log signed a head within so many.
+    /// Leaves taken at a time, if the log signed a head within so many.
     pub leaves: u64,
-    /// Bytes after which it ends at the last head before.
+    /// Bytes after which a portion ends at the last head before, and after which portions are stored.
     pub bytes: usize,
+    /// Leaves after which portions are stored, together: what is written with each of them is written once.
+    pub stored: u64,
 }
 
 impl Default for Portions {
     fn default() -> Self {
-        Self { leaves: 32_768, bytes: 64 * 1024 * 1024 }
+        Self { leaves: 8_192, bytes: 64 * 1024 * 1024, stored: 16_384 }
     }
 }
 

@@ -20,7 +20,7 @@ use super::walking::Heads;
 use super::{Checking, Kind, head_place, leaf_place};
 use crate::blocking::blocking;
 use crate::log_tail::LogTail;
-use crate::mirroring::fill_from_segments;
+use crate::mirroring::Merged;
 use crate::nodes::Nodes;
 use crate::problem::chain;
 use crate::registry::digest;
@@ -374,7 +374,9 @@ impl Stretch {
                 let place = head_place(&tail.origin, size);
                 return Err(Refused::new(Step::Snapshot, format!("{place} does not end in a snapshot")));
             }
-            fill_from_segments(&mut step, own);
+            let mut merged = Merged::default();
+            merged.add(own);
+            merged.fill(&mut step);
             while let Some(blob) = blobs.next_if(|blob| blob.entry < size) {
                 step.blobs.push(blob);
             }

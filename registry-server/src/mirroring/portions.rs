@@ -48,7 +48,7 @@ impl Way {
     /// # Errors
     /// [`SyncError`].
     pub(super) async fn portion(&self, from: u64) -> Result<Portion, SyncError> {
-        let Portions { leaves: most, bytes: enough } = self.registry.settings.portions;
+        let Portions { leaves: most, bytes: enough, .. } = self.registry.settings.portions;
         let mut head = self.stop_after(from, most).await?;
         let mut leaves: Vec<Vec<u8>> = Vec::new();
         let mut bytes = 0;

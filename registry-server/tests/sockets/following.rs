@@ -193,22 +193,29 @@ async fn a_history_goes_on_from_what_its_portions_leave_and_its_archives_come_af
             town.set_status(&brick, &format!("1.0.{}", patch % 10), ReleaseStatus::Deprecated).await;
         }
     }
-    let mut south = town.follower(SOUTH, Peer::at(NORTH, &town.north_url()), |settings| {
-        settings.portions.leaves = 32;
-    });
-    south.start().await;
-    has_all(&town, &south).await;
-    assert!(stops(&south, &town.body).await.len() > 8);
-    for brick in 0..10 {
-        let index = format!("/index/north.example/parcel{brick}.jsonl");
-        assert_eq!(south.get(&index).await.body, town.north.get(&index).await.body, "{index}");
+    // The lines that a status changes must be stored: those of the leaves up to 63, 159 and 223.
+    for (id, stored, expected) in [
+        ("registry.each.example", 1, vec![31, 63, 95, 127, 159, 191, 223, 255, 267]),
+        ("registry.some.example", 60, vec![63, 127, 159, 223, 267]),
+        (SOUTH, 1_000, vec![63, 159, 223, 267]),
+    ] {
+        let mut south = town.follower(id, Peer::at(NORTH, &town.north_url()), |settings| {
+            (settings.portions.leaves, settings.portions.stored) = (32, stored);
+        });
+        south.start().await;
+        has_all(&town, &south).await;
+        assert_eq!(stops(&south, &town.body).await, expected, "stored after {stored}");
+        for brick in 0..10 {
+            let index = format!("/index/north.example/parcel{brick}.jsonl");
+            assert_eq!(south.get(&index).await.body, town.north.get(&index).await.body, "{index}");
+        }
+        let begun = Instant::now();
+        while let Some(missing) = south.registry().store.missing_blobs(None, 1).await.unwrap().pop() {
+            assert!(begun.elapsed() < LIMIT, "{} does not come", missing.sha256);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        south.stop().await;
     }
-    let begun = Instant::now();
-    while let Some(missing) = south.registry().store.missing_blobs(None, 1).await.unwrap().pop() {
-        assert!(begun.elapsed() < LIMIT, "{} does not come", missing.sha256);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    south.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
