@@ -52,7 +52,7 @@ impl Borrow<LogStep> for Draft {
 pub struct Accepted {
     /// Its place.
     pub index: u64,
-    /// Its bytes.
+    /// Its bytes, until its proof is made of them.
     pub leaf: Vec<u8>,
     /// SHA-256 of its payload.
     pub payload: Digest,

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::closed::Closed;
-use crate::drafting::{Accepted, Answer, Draft, DraftError, draft_commons, draft_opening, draft_publisher};
+use crate::drafting::{Answer, Draft, DraftError, draft_commons, draft_opening, draft_publisher};
 use crate::kept_index::KeptIndex;
 use crate::log_tail::LogTail;
 use crate::nodes::Nodes;
@@ -247,8 +247,13 @@ impl Sequencer {
     }
 
     /// - `told`: what the commit waits for.
-    async fn commit(&mut self, drafts: Vec<Draft>, told: Option<Told>) {
+    async fn commit(&mut self, mut drafts: Vec<Draft>, told: Option<Told>) {
         crash_point("batch-drafted");
+        // Made before the commit, while blobs are being flushed; given only after it.
+        let mut receipts = Vec::with_capacity(drafts.len());
+        for draft in &mut drafts {
+            receipts.push(self.receipts(draft).await);
+        }
         let is_due = || told.as_ref().is_none_or(is_told_yes);
         match self.registry.store.commit_when(&drafts, is_due).await {
             Ok(()) => {}
@@ -262,7 +267,7 @@ impl Sequencer {
         crash_point("batch-committed");
         self.registry.metrics.batches.inc();
         let mut is_admission = false;
-        for draft in drafts {
+        for (draft, receipts) in drafts.into_iter().zip(receipts) {
             let origin = draft.tail.origin.clone();
             let shown = match draft.commons {
                 Some(state) => {
@@ -280,14 +285,14 @@ impl Sequencer {
             }
             crash_point("batch-shown");
             self.registry.mark_unprojected(&origin);
-            let mut nodes = Nodes::new(&self.registry.store, draft.tail.log);
-            nodes.keep(draft.step.tiles);
-            nodes.keep(draft.tail.edge_tiles());
             self.registry.kept_roots.keep(draft.tail.log, draft.tail.size(), draft.tail.root());
             let envelopes: Vec<(u64, Digest)> =
                 draft.accepted.iter().map(|accepted| (accepted.index, accepted.payload)).collect();
-            for accepted in draft.accepted {
-                answer(&mut nodes, &draft.tail, accepted, &draft.step.checkpoint).await;
+            for (accepted, receipt) in draft.accepted.into_iter().zip(receipts) {
+                for (at, answer) in accepted.answers.into_iter().enumerate() {
+                    let given = receipt.clone().map(|receipt| EntryReceipt { duplicate: at > 0, ..receipt });
+                    let _ = answer.send(given);
+                }
             }
             crash_point("batch-answered");
             // Nobody waits for this.
@@ -300,6 +305,22 @@ impl Sequencer {
         if is_admission && let Err(err) = self.open_logs().await {
             tracing::error!(why = %said(&err), "cannot open the logs of admitted publishers");
         }
+    }
+
+    /// The place and proof of each entry that was accepted.
+    async fn receipts(&self, draft: &mut Draft) -> Vec<Result<EntryReceipt, Rejection>> {
+        let Draft { tail, step, accepted, .. } = draft;
+        let mut nodes = Nodes::new(&self.registry.store, tail.log);
+        nodes.keep(step.tiles.iter().filter(|tile| tile.is_full()).cloned());
+        nodes.keep(tail.edge_tiles());
+        let mut receipts = Vec::with_capacity(accepted.len());
+        for accepted in accepted {
+            let (index, leaf) = (accepted.index, std::mem::take(&mut accepted.leaf));
+            let proof = entry_proof(&mut nodes, tail.size(), index, leaf, &step.checkpoint).await;
+            let log = tail.origin.clone();
+            receipts.push(proof.map(|proof| EntryReceipt { log, index, proof, duplicate: false }));
+        }
+        receipts
     }
 
     /// Tells everybody of a batch that it was not committed, and looks at what is stored again.
@@ -371,19 +392,4 @@ impl Sequencer {
 /// Waits until it is told. Blocks the thread, for as long as a few flushes take.
 fn is_told_yes(told: &Told) -> bool {
     told.recv().unwrap_or(false)
-}
-
-/// Gives everybody who sent an entry its place and proof.
-async fn answer(nodes: &mut Nodes<'_>, tail: &LogTail, accepted: Accepted, checkpoint: &[u8]) {
-    let Accepted { index, leaf, answers, .. } = accepted;
-    let proof = entry_proof(nodes, tail.size(), index, leaf, checkpoint).await;
-    for (at, answer) in answers.into_iter().enumerate() {
-        let receipt = proof.clone().map(|proof| EntryReceipt {
-            log: tail.origin.clone(),
-            index,
-            proof,
-            duplicate: at > 0,
-        });
-        let _ = answer.send(receipt);
-    }
 }

@@ -105,6 +105,13 @@ pub struct TileRow {
     pub hashes: Vec<u8>,
 }
 
+impl TileRow {
+    /// Whether it has all its hashes, and will not grow.
+    pub fn is_full(&self) -> bool {
+        self.hashes.len() == MAX_TILE_HASHES * 32
+    }
+}
+
 /// The index line of one release, new or in place of an older one; valid from the step's `new_size`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineRow {
