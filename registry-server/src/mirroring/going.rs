@@ -145,7 +145,7 @@ impl<'a> Going<'a> {
             let is_settled = history.is_none() || coming.is_none() || is_long || self.ahead.is_much();
             let outcome = match is_settled {
                 true => self.settle().await?,
-                false if self.is_enough() => self.store().await?,
+                false if self.is_enough(end - next) => self.store().await?,
                 false => Brought::Forward,
             };
             if outcome == Brought::Elsewhere {
@@ -187,9 +187,14 @@ impl<'a> Going<'a> {
         Ok(Brought::Forward)
     }
 
-    fn is_enough(&self) -> bool {
+    /// Whether what was walked is to be stored now. Towards the end it is less: the last of it is stored while nothing else
+    /// is left to do.
+    ///
+    /// - `left`: leaves that are still to be walked.
+    fn is_enough(&self, left: u64) -> bool {
         let portions = self.bringing.registry.settings.portions;
-        self.together.leaves() >= portions.stored || self.together.bytes() >= portions.bytes
+        let leaves = portions.stored.min((left / 2).max(portions.leaves));
+        self.together.leaves() >= leaves || self.together.bytes() >= portions.bytes
     }
 
     /// Begins to store what was walked, once what was given before is stored.

@@ -157,12 +157,23 @@ impl BlobDir {
         let paths = digests.iter().map(|digest| self.path(digest)).collect::<Vec<_>>();
         let settled = self.settled.clone();
         let look = move || {
-            let is_here =
-                |(digest, path): &(Digest, PathBuf)| path.is_file() && settle(&settled, digest, path);
+            // Of very many none may be here, and that is seen at once.
+            let mut empty = [None; SHARDS];
+            let is_many = digests.len() > SHARDS;
+            let is_here = |(digest, path): &(Digest, PathBuf)| {
+                let is_empty = &mut empty[usize::from(digest.as_bytes()[0])];
+                let is_empty =
+                    is_many && *is_empty.get_or_insert_with(|| path.parent().is_some_and(is_empty_dir));
+                !is_empty && path.is_file() && settle(&settled, digest, path)
+            };
             digests.into_iter().zip(paths).filter(is_here).map(|(digest, _)| digest).collect()
         };
         tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
+}
+
+fn is_empty_dir(path: &Path) -> bool {
+    std::fs::read_dir(path).is_ok_and(|mut names| names.next().is_none())
 }
 
 /// Flushes the folder of `path` once in the life of this process: a process killed between renaming a blob and flushing

@@ -1,6 +1,6 @@
 //! Does anything cost more among many releases than among a thousand, or among a million than among a hundred thousand?
 
-use super::large::{ARCHIVE_BYTES, yard_of};
+use super::large::{ARCHIVE_BYTES, versions_of, yard_of};
 use super::{Bench, rounds};
 use crate::content::Content;
 use crate::figure::{Bound, Figure, Round};
@@ -37,7 +37,8 @@ pub(super) fn run(bench: &mut Bench) -> Result<Vec<Figure>, Trouble> {
     let (count, many) = (bench.rounds, bench.releases);
     let time = bench.time / 2;
     let (few, must) = if many < VERY_MANY { (FEW, 1.3) } else { (MANY, 1.2) };
-    let small = yard_of(few)?;
+    // As many versions of each brick: what those cost is a question of its own, see the part `versions`.
+    let small = yard_of(few, versions_of(many))?;
     let large = bench.large()?;
     let mut published = Vec::new();
     let mut answers: Vec<[Vec<Answered>; 2]> = GETS.iter().map(|_| [Vec::new(), Vec::new()]).collect();
