@@ -65,7 +65,7 @@ pub struct Portions {
 
 impl Default for Portions {
     fn default() -> Self {
-        Self { leaves: 2_048, bytes: 64 * 1024 * 1024, stored: 16_384 }
+        Self { leaves: 4_096, bytes: 64 * 1024 * 1024, stored: 16_384 }
     }
 }
 

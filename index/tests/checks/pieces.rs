@@ -63,7 +63,7 @@ impl Store {
         };
         let root_at = |size| chronicle.log.root_at(size);
         let replayed = replay(before, &leaves, root_at, |payload| self.payloads.contains(payload)).unwrap();
-        let Replayed { segments, loaded } = replayed;
+        let Replayed { segments, loaded, nodes } = replayed;
         for leaf in &leaves {
             if let CheckedLeaf::Entry(entry) = leaf {
                 self.payloads.insert(entry.entry().payload);
@@ -88,6 +88,12 @@ impl Store {
             self.size = segment.size;
         }
         assert_eq!(self.size, to);
+        for node in segments.iter().flat_map(|segment| &segment.nodes).map(|(node, _)| node) {
+            assert!(nodes.contains_key(node), "what changed is among the nodes");
+        }
+        for (node, hash) in &nodes {
+            assert_eq!(self.nodes.get(node), Some(hash), "nodes are given as they are last");
+        }
         for (brick, file) in kept_files {
             assert_eq!(file_of(&self.lines[&brick]).blob(), file, "the lines are those of the file");
         }
