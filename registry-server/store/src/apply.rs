@@ -55,8 +55,14 @@ pub(crate) fn apply(tx: &Transaction<'_>, step: &LogStep, here: &HashSet<Digest>
     if step.is_served {
         let part = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
         let (after, upto) = tx.prepare_cached(PART)?.query_row(params![log, since], part)?;
-        for statement in PRUNE {
-            tx.prepare_cached(statement)?.execute(params![log, after, upto])?;
+        // Where the part is this step, what it does not bring supersedes nothing.
+        let is_own = (after, upto) == (to_sql(step.old_size), since);
+        let changes_lines = step.lines.iter().any(|line| line.entry < step.old_size);
+        let is_due = [changes_lines, true, true, !step.services.is_empty()];
+        for (statement, is_due) in PRUNE.into_iter().zip(is_due) {
+            if is_due || !is_own {
+                tx.prepare_cached(statement)?.execute(params![log, after, upto])?;
+            }
         }
         tx.prepare_cached(SHOW)?.execute(params![log, since, upto])?;
         tx.prepare_cached(FORGET_COSIGNATURES)?.execute(params![since, log])?;

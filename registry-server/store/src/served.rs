@@ -53,7 +53,8 @@ pub(crate) const PART: &str = "
 /// Drops what a newer row supersedes at a size that readers are shown. Only rows that came since this was done before can
 /// supersede anything, so the cost follows what is new, not what is there.
 ///
-/// Parameters: log, the leaf after which the part begins, its end. Comes before [`SHOW`].
+/// Of lines, index files, bucket nodes and services. Parameters: log, the leaf after which the part begins, its end. Comes
+/// before [`SHOW`].
 pub(crate) const PRUNE: [&str; 4] = [
     "DELETE FROM line WHERE (log, brick, entry, since) IN (
        SELECT old.log, old.brick, old.entry, old.since FROM line AS new JOIN line AS old
