@@ -171,7 +171,7 @@ pub struct Fold {
 }
 
 /// What changed from one snapshot to the next.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Folded {
     /// New or changed lines: brick, version, release entry, the line with its newline.
     pub lines: Vec<(BrickName, Version, u64, String)>,

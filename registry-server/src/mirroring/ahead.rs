@@ -1,7 +1,8 @@
 //! What is known of a log that is walked faster than it is stored? Its edge, and all that was touched since the store was
 //! asked first.
 //!
-//! What is not here was not touched since, so the store says the right thing of it, however far it has come meanwhile.
+//! What is not here was not touched since. The store is asked for it once all before is stored: it answers for no size that it
+//! does not have.
 
 use std::collections::{HashMap, HashSet};
 
@@ -104,15 +105,17 @@ impl<'a> Ahead<'a> {
         self.tiles.root_at(size).await.map_err(RegistryError::store)
     }
 
-    /// Whether a portion that touches this can only be walked once all before it is stored: lines that are not kept change.
+    /// Whether a portion that touches this can only be walked once all before it is stored: the store has to be asked, which
+    /// answers for no size that it does not have, or lines that are not kept change.
     pub(super) fn needs_stored(&self, touched: &Touched) -> bool {
-        touched
-            .bricks
-            .iter()
-            .any(|(brick, is_whole)| *is_whole && self.files.get(brick).is_some_and(|file| !file.is_whole()))
+        touched.bricks.iter().any(|(brick, is_whole)| match self.files.get(brick) {
+            Some(file) => *is_whole && !file.is_whole(),
+            None => self.since > 0,
+        })
     }
 
-    /// Takes out what a portion needs that touches this and has these payloads.
+    /// Takes out what a portion needs that touches this and has these payloads; all before it is stored where
+    /// [`needs_stored`](Self::needs_stored) said so.
     ///
     /// # Errors
     /// [`RegistryError`] where the store had to be asked and failed.

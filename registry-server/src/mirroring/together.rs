@@ -65,20 +65,15 @@ impl Together {
 pub(crate) struct Merged {
     // A version has one entry, and numbers are compared faster.
     lines: BTreeMap<(BrickName, u64), (Version, String)>,
-    folded: Option<Folded>,
+    /// All but the lines.
+    folded: Folded,
     nodes: HashMap<Node, Hash>,
 }
 
 impl Merged {
     /// Adds segments that follow.
     pub(crate) fn add(&mut self, segments: Vec<Segment>) {
-        let merged = self.folded.get_or_insert_with(|| Folded {
-            lines: Vec::new(),
-            files: BTreeMap::new(),
-            buckets: BTreeMap::new(),
-            services: BTreeMap::new(),
-            blobs: Vec::new(),
-        });
+        let merged = &mut self.folded;
         for segment in segments {
             for (brick, version, entry, line) in segment.folded.lines {
                 self.lines.insert((brick, entry), (version, line));
@@ -92,10 +87,10 @@ impl Merged {
 
     /// Puts it into a step.
     pub(crate) fn fill(self, step: &mut LogStep) {
-        let Some(mut merged) = self.folded else { return };
         let lines = self.lines.into_iter();
-        merged.lines = lines.map(|((brick, entry), (version, line))| (brick, version, entry, line)).collect();
-        fill_step(step, merged, self.nodes.into_iter().collect(), false);
+        let lines = lines.map(|((brick, entry), (version, line))| (brick, version, entry, line)).collect();
+        let folded = Folded { lines, ..self.folded };
+        fill_step(step, folded, self.nodes.into_iter().collect(), false);
     }
 }
 

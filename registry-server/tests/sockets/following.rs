@@ -220,6 +220,32 @@ async fn a_history_goes_on_from_what_its_portions_leave_and_its_archives_come_af
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_goes_on_where_it_was_stored() {
+    let town = Town::found().await;
+    town.release("parcel0", "0.1.0").await;
+    let mut south = town.follower(SOUTH, Peer::at(NORTH, &town.north_url()), |settings| {
+        settings.portions.leaves = 32;
+    });
+    south.start().await;
+    has_all(&town, &south).await;
+    south.stop().await;
+    for patch in 0..135 {
+        // Bricks that are there, and later ones of which the store has to be asked again.
+        let brick = if patch < 70 { patch % 3 } else { 3 + patch % 3 };
+        town.release(&format!("parcel{brick}"), &format!("1.0.{patch}")).await;
+    }
+    south.start().await;
+    has_all(&town, &south).await;
+    // What is known need not be stored before more is walked; what the store is asked for must be.
+    assert_eq!(stops(&south, &town.body).await, [3, 99, 131, 195, 227, 259, 273]);
+    for brick in 0..6 {
+        let index = format!("/index/north.example/parcel{brick}.jsonl");
+        assert_eq!(south.get(&index).await.body, town.north.get(&index).await.body, "{index}");
+    }
+    south.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_is_only_a_repository_is_followed_by_git() {
     let town = Town::found().await;
     town.release("parcel", "1.0.0").await;
