@@ -1,9 +1,12 @@
 //! How is the commons kept in git? One bare repository, one pack a commit, contents a pure function of the logs.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use git2::{Config, ConfigLevel, FileMode, ObjectType, Odb, Oid, Repository, RepositoryInitOptions, Tree};
+use git2::{
+    Config, ConfigLevel, FileMode, Indexer, ObjectType, Odb, Oid, Repository, RepositoryInitOptions, Tree,
+};
 
 use crate::layout;
 
@@ -13,6 +16,9 @@ const PACKING: &str = "projection.config";
 /// and finds little. `git repack` does it later, over many commits. libgit2 takes this size as the one above which an
 /// object is packed as it is.
 const PACKING_CONFIG: &str = "[pack]\n\tdeltaCacheSize = 0\n";
+/// Bytes of a pack that are handed over at a time. libgit2 reads again what it is given, and maps the file anew for each piece;
+/// an object comes in two pieces or more.
+const PACK_BUFFER_BYTES: usize = 1024 * 1024;
 
 /// The packs of a repository.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -241,7 +247,25 @@ impl Projection {
         for oid in objects {
             builder.insert_object(*oid, None)?;
         }
-        builder.write(&self.path.join("objects/pack"), 0o444)?;
+        let indexer = Indexer::new(None, &self.path.join("objects/pack"), 0o444, false)?;
+        let mut pack = BufWriter::with_capacity(PACK_BUFFER_BYTES, indexer);
+        let mut failed = None;
+        let written = builder.foreach(|chunk| match pack.write_all(chunk) {
+            Ok(()) => true,
+            Err(err) => {
+                failed = Some(err);
+                false
+            }
+        });
+        let refused = |err: std::io::Error| match err.downcast::<git2::Error>() {
+            Ok(err) => err,
+            Err(err) => git2::Error::from_str(&err.to_string()),
+        };
+        match failed {
+            Some(err) => return Err(refused(err)),
+            None => written?,
+        }
+        pack.into_inner().map_err(|err| refused(err.into_error()))?.commit()?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use brick_store::{BlobError, LogId, SyncState};
 use brick_trust::{Entry, Refused, Step};
 use tokio::sync::Semaphore;
 
-use crate::aside::{THREADS, aside};
+use crate::aside::{self, Begun, THREADS};
 use crate::heads::ShownHead;
 use crate::problem::{Rejection, said};
 use crate::registry::{Registry, now};
@@ -187,20 +187,18 @@ impl Registry {
         release: &Release,
         limits: Limits,
     ) -> Result<(), Refused> {
-        self.check_with(check_archive, bytes, release, limits).await
+        self.check_with(check_archive, bytes, release, limits, |_| {}).await.done().await
     }
 
-    /// [`check_contents`], likewise.
-    ///
-    /// # Errors
-    /// As [`check_contents`].
-    pub async fn check_contents(
+    /// Begins [`check_contents`], likewise, and has `told` whether it found nothing wrong.
+    pub async fn begin_check(
         &self,
         bytes: Arc<Vec<u8>>,
         release: &Release,
         limits: Limits,
-    ) -> Result<(), Refused> {
-        self.check_with(check_contents, bytes, release, limits).await
+        told: impl FnOnce(bool) + Send + 'static,
+    ) -> Checking<'_> {
+        self.check_with(check_contents, bytes, release, limits, told).await
     }
 
     async fn check_with(
@@ -209,11 +207,35 @@ impl Registry {
         bytes: Arc<Vec<u8>>,
         release: &Release,
         limits: Limits,
-    ) -> Result<(), Refused> {
-        let _permit = CHECKS.acquire().await.expect("nobody closes it");
-        let signed = release.clone();
-        let manifest = aside(move || check(&bytes, &signed, &limits)).await?;
-        self.kept_texts.keep(release.archive.sha256, manifest.text);
+        told: impl FnOnce(bool) + Send + 'static,
+    ) -> Checking<'_> {
+        let permit = CHECKS.acquire().await.expect("nobody closes it");
+        let (archive, signed) = (release.archive.sha256, release.clone());
+        let begun = aside::begin(move || {
+            let checked = check(&bytes, &signed, &limits);
+            drop(permit);
+            told(checked.is_ok());
+            checked
+        });
+        Checking { registry: self, archive, begun }
+    }
+}
+
+/// The check of an archive, under way.
+pub struct Checking<'a> {
+    registry: &'a Registry,
+    archive: Digest,
+    begun: Begun<Result<Manifest, Refused>>,
+}
+
+impl Checking<'_> {
+    /// Waits for what it finds, and keeps the texts that it comes by.
+    ///
+    /// # Errors
+    /// As [`check_archive`].
+    pub async fn done(self) -> Result<(), Refused> {
+        let manifest = self.begun.done().await?;
+        self.registry.kept_texts.keep(self.archive, manifest.text);
         Ok(())
     }
 }

@@ -38,6 +38,14 @@ pub fn give_way() {
 
 /// Does `work` aside, and waits for it. A panic in it goes on in the caller.
 pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    begin(work).done().await
+}
+
+/// Work that has been begun.
+pub struct Begun<T>(oneshot::Receiver<std::thread::Result<T>>);
+
+/// Has `work` done aside.
+pub fn begin<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Begun<T> {
     let (tell, told) = oneshot::channel();
     let run = move || {
         let _ = tell.send(catch_unwind(AssertUnwindSafe(work)));
@@ -47,9 +55,16 @@ pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
         // The system gave no thread.
         Err(SendError(run)) => run(),
     }
-    match told.await.expect("whoever takes work tells what came of it") {
-        Ok(done) => done,
-        Err(panic) => resume_unwind(panic),
+    Begun(told)
+}
+
+impl<T> Begun<T> {
+    /// Waits for it. A panic in it goes on in the caller.
+    pub async fn done(self) -> T {
+        match self.0.await.expect("whoever takes work tells what came of it") {
+            Ok(done) => done,
+            Err(panic) => resume_unwind(panic),
+        }
     }
 }
 

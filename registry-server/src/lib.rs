@@ -33,6 +33,7 @@ pub mod git_process;
 pub mod heads;
 pub mod heads_list;
 pub mod health;
+pub mod keeping;
 pub mod kept_answers;
 pub mod kept_index;
 pub mod listening;

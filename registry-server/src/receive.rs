@@ -1,9 +1,7 @@
 //! Is this entry fit to be logged? Received with its blobs, checked as far as that needs no place in a log, and queued.
 
 use std::collections::BTreeSet;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use axum::extract::Multipart;
 use axum::extract::multipart::{Field, MultipartError};
@@ -13,13 +11,13 @@ use brick_schemas::predicate::Release;
 use brick_schemas::{Blob, Digest};
 use brick_store::{BlobError, BlobWriter, crash_point};
 use brick_trust::envelope::MAX_ENTRY_BYTES;
-use futures_util::future::try_join_all;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::admission::{Admitted, Sent};
+use crate::keeping::{Held, Kept, Told};
 use crate::problem::{Rejection, said};
 use crate::registry::Registry;
-use crate::sequencer::{Received, Submission, Told};
+use crate::sequencer::{Received, Submission};
 use crate::slow::TooSlow;
 
 /// Blobs in one request, at most.
@@ -38,7 +36,7 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
         return Err(Rejection::busy("too many entries are being received"));
     };
     // While an upload is under way no blob is swept: one that is here now is here when the entry is logged.
-    let _upload = registry.uploads.read().await;
+    let upload = Arc::new(registry.uploads.clone().read_owned().await);
     let leaf = match parts.next_field().await.map_err(broken)? {
         Some(field) if field.name() == Some("entry") => bounded(field, MAX_ENTRY_BYTES).await?,
         _ => return Err(Rejection::new(ProblemType::Malformed, "the first part must be `entry`")),
@@ -52,7 +50,7 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
     let admitted = sent.admit(registry, &looked).await?;
     crash_point("publish-admitted");
     let mut came = BTreeSet::new();
-    let mut keeping = Vec::new();
+    let mut held = Vec::new();
     let mut is_checked = false;
     let mut count = 0;
     while let Some(field) = parts.next_field().await.map_err(broken)? {
@@ -65,10 +63,10 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
         }
         let (sha256, writer) = receive_blob(registry, field, &admitted).await?;
         match writer.in_memory() {
-            Some(held) => {
+            Some(bytes) => {
                 is_checked |=
                     admitted.release.as_ref().is_some_and(|release| release.archive.sha256 == sha256);
-                keeping.push((sha256, writer, held));
+                held.push(Held { sha256, writer, bytes });
             }
             None => {
                 writer.finish(sha256).await.map_err(|err| Rejection::from(&err))?;
@@ -77,8 +75,7 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
         }
     }
     for blob in &admitted.blobs {
-        let is_coming =
-            came.contains(&blob.sha256) || keeping.iter().any(|(sha256, ..)| *sha256 == blob.sha256);
+        let is_coming = came.contains(&blob.sha256) || held.iter().any(|held| held.sha256 == blob.sha256);
         if !is_coming && !registry.store.has_blob(&blob.sha256).await {
             return Err(Rejection::new(
                 ProblemType::MissingBlob,
@@ -90,31 +87,39 @@ pub async fn receive(registry: &Registry, mut parts: Multipart) -> Result<EntryR
         check_stored_archive(registry, release).await?;
     }
     let Admitted { received, origin, release, .. } = admitted;
-    let mut kept = pin!(keep(registry, keeping, release.as_ref()));
-    let wait = if UPLOADS.available_permits() + 1 == MAX_UPLOADS {
-        // Nobody else is here: it is drafted and written while its blobs are flushed, and committed when they are.
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
-        // The disk and the check first: whoever wakes the sequencer may have to wait for it.
-        let begun = futures_util::poll!(kept.as_mut());
-        let wait = queue(registry, received, Some(told))?;
-        match begun {
-            Poll::Ready(kept) => kept?,
-            Poll::Pending => kept.await?,
-        }
-        // One that was refused, or logged before, is answered without waiting for this.
-        let _ = tell.send(true);
-        wait
+    // Nobody else is here: it is drafted and written while its blobs are flushed, and committed when they are.
+    let is_alone = UPLOADS.available_permits() + 1 == MAX_UPLOADS;
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut kept = Vec::with_capacity(held.len());
+    for blob in held {
+        kept.push(Kept::begin(registry, blob, release.as_ref(), tell.clone()).await?);
+    }
+    drop(tell);
+    let logged = if is_alone {
+        let wait = queue(registry, received, Some(Told::new(told, kept.len(), upload)))?;
+        kept.iter_mut().for_each(Kept::hash);
+        let logged = wait.await;
+        // They are if it was logged; if it was not, they may be why, and what is wrong with them is worth more than the rest.
+        all_done(kept).await?;
+        logged
     } else {
-        kept.await?;
-        queue(registry, received, None)?
+        all_done(kept).await?;
+        queue(registry, received, None)?.await
     };
-    crash_point("publish-queued");
-    wait.await.unwrap_or_else(|_| {
+    logged.unwrap_or_else(|_| {
         Err(match registry.closed_log(&origin) {
             Some(why) => Rejection::from(&why),
             None => Rejection::busy("the registry could not log the entry just now; send it again"),
         })
     })
+}
+
+async fn all_done(mut kept: Vec<Kept<'_>>) -> Result<(), Rejection> {
+    kept.iter_mut().for_each(Kept::hash);
+    for blob in kept {
+        blob.done().await?;
+    }
+    Ok(())
 }
 
 /// Hands an entry to the sequencer; the answer comes through what is returned.
@@ -127,31 +132,8 @@ fn queue(
     let submission = Submission { entry, answer, blobs };
     let queued = registry.queue.try_send(submission);
     queued.map_err(|_| Rejection::busy("too many entries are waiting to be logged"))?;
+    crash_point("publish-queued");
     Ok(wait)
-}
-
-/// Keeps blobs that came whole and are held in memory, and demands that the archive among them says what the release says. The
-/// disk and the processor work side by side; what turns out false is swept like any blob that no entry names.
-async fn keep(
-    registry: &Registry,
-    blobs: Vec<(Digest, BlobWriter, Arc<Vec<u8>>)>,
-    release: Option<&Release>,
-) -> Result<(), Rejection> {
-    let limits = registry.settings.limits.archive();
-    let keep = |(sha256, writer, held): (Digest, BlobWriter, Arc<Vec<u8>>)| async move {
-        let release = release.filter(|release| release.archive.sha256 == sha256);
-        let check = async {
-            match release {
-                Some(release) => registry.check_contents(held, release, limits).await,
-                None => Ok(()),
-            }
-        };
-        let (kept, checked) = tokio::join!(writer.finish(sha256), check);
-        kept.map_err(|err| Rejection::from(&err))?;
-        checked.map_err(|err| Rejection::refused(&err))
-    };
-    try_join_all(blobs.into_iter().map(keep)).await?;
-    Ok(())
 }
 
 /// A form that broke off, came too slowly, or is none.

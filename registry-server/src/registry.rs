@@ -66,7 +66,7 @@ pub struct Registry {
     /// What each client has under way.
     pub clients: Arc<Clients>,
     /// Held for reading while an upload is received, so that no blob is swept away under it.
-    pub uploads: tokio::sync::RwLock<()>,
+    pub uploads: Arc<tokio::sync::RwLock<()>>,
     pub(crate) closed: ClosedLogs,
     pub(crate) gaps: Gaps,
     pub(crate) peer_clients: PeerClients,
@@ -203,7 +203,7 @@ impl Registry {
             moved: Notify::new(),
             metrics: Metrics::default(),
             clients,
-            uploads: tokio::sync::RwLock::new(()),
+            uploads: Arc::default(),
             closed: ClosedLogs::default(),
             gaps: Gaps::default(),
             peer_clients: PeerClients::default(),

@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::closed::Closed;
 use crate::drafting::{Answer, Draft, DraftError, draft_commons, draft_opening, draft_publisher};
+use crate::keeping::Told;
 use crate::kept_index::KeptIndex;
 use crate::log_tail::LogTail;
 use crate::nodes::Nodes;
@@ -38,9 +39,6 @@ pub struct Submission {
     /// it tells the client why not. `None` where that is known.
     pub blobs: Option<Told>,
 }
-
-/// Where it is told, once, whether something is as it must be. Not telling is telling that it is not.
-pub type Told = std::sync::mpsc::Receiver<bool>;
 
 /// A received entry, by the log it is for.
 pub enum Received {
@@ -177,7 +175,7 @@ impl Sequencer {
         let told = match batch.as_mut_slice() {
             [alone] => alone.blobs.take(),
             _ => {
-                batch.retain(|submission| submission.blobs.as_ref().is_none_or(is_told_yes));
+                batch.retain(|submission| submission.blobs.as_ref().is_none_or(Told::is_yes));
                 None
             }
         };
@@ -254,7 +252,7 @@ impl Sequencer {
         for draft in &mut drafts {
             receipts.push(self.receipts(draft).await);
         }
-        let is_due = || told.as_ref().is_none_or(is_told_yes);
+        let is_due = || told.as_ref().is_none_or(Told::is_yes);
         match self.registry.store.commit_when(&drafts, is_due).await {
             Ok(()) => {}
             // What was taken out of the kept index for it is read again when it is needed.
@@ -387,9 +385,4 @@ impl Sequencer {
         }
         Ok(())
     }
-}
-
-/// Waits until it is told. Blocks the thread, for as long as a few flushes take.
-fn is_told_yes(told: &Told) -> bool {
-    told.recv().unwrap_or(false)
 }

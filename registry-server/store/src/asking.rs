@@ -2,7 +2,7 @@
 //! ten times as much as a row.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use brick_schemas::{BrickName, Digest, Version};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
@@ -65,7 +65,29 @@ impl Asking {
     }
 
     fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
-        let mut slot = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        self.ask_by(self.connection.lock().unwrap_or_else(PoisonError::into_inner), question)
+    }
+
+    /// [`ask`](Self::ask) for a few rows by their keys: on the spot where nobody else is asking, since giving the runtime's thread to
+    /// others and coming back costs more than the answer. So at most one thread of the runtime waits for the disk here.
+    fn ask_briefly<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        match self.connection.try_lock() {
+            Ok(slot) if slot.is_some() => self.ask_by(slot, question),
+            slot => {
+                drop(slot);
+                in_place(|| self.ask(question))
+            }
+        }
+    }
+
+    fn ask_by<T>(
+        &self,
+        mut slot: MutexGuard<'_, Option<Connection>>,
+        question: impl FnOnce(&Connection) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
         let connection = match slot.take() {
             Some(connection) => connection,
             None => self.connect()?,
@@ -94,7 +116,7 @@ pub(crate) fn demand_kept(read: &Transaction<'_>, log: LogId, at_size: u64) -> R
 
 impl Store {
     /// Where in the log an entry stands already, and where the version that it would release. The calling thread waits for
-    /// the answer; what else waits for its turn on it goes on elsewhere.
+    /// the answer.
     ///
     /// - `payload`: SHA-256 of its payload.
     /// - `release`: what it releases, if it is a release.
@@ -116,7 +138,7 @@ impl Store {
                 .query_row(asked, |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?;
             Ok(found)
         };
-        let (entry, released) = in_place(|| self.inner.asking.ask(question)).map_err(|err| match err {
+        let (entry, released) = self.inner.asking.ask_briefly(question).map_err(|err| match err {
             ReadError::Fault(fault) => ReadError::Fault(self.note_damage(fault)),
             other => other,
         })?;
@@ -124,7 +146,7 @@ impl Store {
         Ok(Standing { entry: index(entry)?, released: index(released)? })
     }
 
-    /// Reads in one transaction. The calling thread waits for it, as for [`standing`](Self::standing).
+    /// Reads in one transaction. The calling thread waits for it; what else waits for its turn on it goes on elsewhere.
     pub(crate) fn read_here<T>(
         &self,
         read: impl FnOnce(&Transaction<'_>) -> Result<T, ReadError>,

@@ -24,6 +24,7 @@ mod apply;
 mod asking;
 mod backup;
 mod blob;
+mod blob_writer;
 mod buckets;
 mod catalogue;
 mod commit;
@@ -54,7 +55,8 @@ mod writer;
 
 pub use asking::Standing;
 pub use backup::{BackedUp, BackupError, RESTORED, copy_store, restore_store};
-pub use blob::{BlobError, BlobWriter};
+pub use blob::BlobError;
+pub use blob_writer::{BlobWriter, Keeping};
 pub use buckets::MAX_NODES_PER_READ;
 pub use catalogue::ReleaseRow;
 pub use commit::CommitError;
