@@ -12,6 +12,7 @@ use brick_trust::{Head, Refused};
 
 use super::ahead::{Ahead, Known};
 use super::shown::{Through, demand_root};
+use crate::aside::aside_long;
 use crate::blocking::blocking;
 use crate::registry::{CommonsState, Registry};
 use crate::source::Source;
@@ -28,7 +29,8 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
-    /// Checks leaves, the first of which has index `first`: what needs nothing of the log, and most of the time.
+    /// Checks leaves, the first of which has index `first`: what needs nothing of the log, and most of the time. It gives way to what
+    /// walks and stores those before, which nothing else can help with.
     ///
     /// # Errors
     /// [`Refused`].
@@ -39,7 +41,7 @@ impl Stretch {
         leaves: Vec<Vec<u8>>,
     ) -> Result<Self, Refused> {
         let (state, publisher) = (state.clone(), publisher.clone());
-        blocking(move || {
+        aside_long(move || {
             let checked = check_leaves(state.known()?, &publisher, first, &leaves)?;
             let touched = touches(&checked);
             Ok(Self { leaves, checked, touched })
