@@ -59,13 +59,14 @@ pub struct Portions {
     pub leaves: u64,
     /// Bytes after which a portion ends at the last head before, and after which portions are stored.
     pub bytes: usize,
-    /// Leaves after which portions are stored, together: what is written with each of them is written once.
+    /// Leaves after which portions are stored, together, and no more are walked before: what is written with each of them is written
+    /// once. Half of them where nothing else is being stored.
     pub stored: u64,
 }
 
 impl Default for Portions {
     fn default() -> Self {
-        Self { leaves: 4_096, bytes: 64 * 1024 * 1024, stored: 16_384 }
+        Self { leaves: 4_096, bytes: 64 * 1024 * 1024, stored: 24_576 }
     }
 }
 

@@ -187,13 +187,16 @@ impl<'a> Going<'a> {
         Ok(Brought::Forward)
     }
 
-    /// Whether what was walked is to be stored now. Towards the end it is less: the last of it is stored while nothing else
-    /// is left to do.
+    /// Whether what was walked is to be stored now. While something else is being stored more is gathered, as much as memory allows;
+    /// once nothing is, less will do. Towards the end it is less still: the last of it is stored while nothing else is left to do.
     ///
     /// - `left`: leaves that are still to be walked.
     fn is_enough(&self, left: u64) -> bool {
         let portions = self.bringing.registry.settings.portions;
-        let leaves = portions.stored.min((left / 2).max(portions.leaves));
+        let leaves = match &self.storing {
+            Some(storing) if !storing.is_finished() => portions.stored,
+            _ => (portions.stored / 2).min(left / 2).max(portions.leaves),
+        };
         self.together.leaves() >= leaves || self.together.bytes() >= portions.bytes
     }
 

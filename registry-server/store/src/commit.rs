@@ -148,7 +148,8 @@ impl Store {
         is_due: impl FnOnce() -> bool,
     ) -> Result<(), CommitError> {
         let mut writing = self.writing().await?;
-        let (connection, generation) = writing.commits();
+        let leaves = steps.iter().map(|step| step.borrow().leaves.len()).sum();
+        let (connection, generation) = writing.commits(leaves)?;
         let outcome = in_place(|| write(connection, generation, steps, here, is_due));
         // A fault drops the connections with the transaction; a refusal is no reason to open others.
         if !matches!(outcome, Err(CommitError::Fault(_))) {

@@ -29,7 +29,10 @@ const PREPARED_STATEMENTS: usize = 64;
 const WAL_BYTES: &str = "67108864";
 /// Pages in the write-ahead log (16 MiB) after which a commit moves them into the database. A publish writes some 35, mostly
 /// the same as the one before, so that moving them less often writes each less often.
-const WAL_PAGES: &str = "4096";
+pub(crate) const WAL_PAGES: u32 = 4_096;
+/// The same (256 MiB) for a step of a long way: it writes thousands of pages, most of which the next one writes again, and whoever
+/// waits for it need not wait for this.
+pub(crate) const LONG_WAL_PAGES: u32 = 65_536;
 
 /// Which opening of the store may write. The lock file keeps processes apart on one machine; on a file system that does not
 /// lock, this does.
@@ -410,7 +413,7 @@ pub(crate) fn pragmas(options: &StoreOptions, flush: Flush) -> [(&'static str, S
         ("checkpoint_fullfsync", "ON".to_owned()),
         ("cache_size", format!("-{}", options.cache_kib_of_each())),
         ("journal_size_limit", WAL_BYTES.to_owned()),
-        ("wal_autocheckpoint", WAL_PAGES.to_owned()),
+        ("wal_autocheckpoint", WAL_PAGES.to_string()),
         ("trusted_schema", "OFF".to_owned()),
     ]
 }

@@ -8,10 +8,14 @@ use sqlx::{Connection as _, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::MutexGuard;
 
 use crate::fault::Fault;
-use crate::open::{DURABILITY, Flush, GENERATION, OpenError, StoreOptions, pragmas};
+use crate::open::{
+    DURABILITY, Flush, GENERATION, LONG_WAL_PAGES, OpenError, StoreOptions, WAL_PAGES, pragmas,
+};
 
 /// Statements that a connection keeps prepared, at most: all that a step needs.
 const PREPARED_STATEMENTS: usize = 64;
+/// Leaves past which a step is one of a long way. A batch of publishes has fewer.
+const LONG_STEP_LEAVES: usize = 1_024;
 
 /// The connections that write. Whoever has one of them has both.
 pub(crate) struct Writer {
@@ -19,6 +23,8 @@ pub(crate) struct Writer {
     pub(crate) shared: SqliteConnection,
     /// For steps. A change of threads costs more than a statement, and a publish runs some thirty.
     commits: Connection,
+    /// Pages in the write-ahead log after which a commit of `commits` moves them into the database.
+    wal_pages: u32,
 }
 
 impl Writer {
@@ -58,7 +64,7 @@ impl Writer {
                 return Err(OpenError::Weak { pragma, found, needed });
             }
         }
-        Ok(Self { shared, commits })
+        Ok(Self { shared, commits, wal_pages: WAL_PAGES })
     }
 
     /// Closes both, moving the write-ahead log into the database if they are the last ones. Where that fails the next opening
@@ -98,10 +104,19 @@ impl<'a> Writing<'a> {
         Ok(tx)
     }
 
-    /// The connection for steps, and the number that [`GENERATION`] must give on it.
-    pub(crate) fn commits(&mut self) -> (&mut Connection, i64) {
+    /// The connection for steps with so many leaves, and the number that [`GENERATION`] must give on it.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub(crate) fn commits(&mut self, leaves: usize) -> Result<(&mut Connection, i64), Fault> {
         let generation = self.generation;
-        (&mut self.writer().commits, generation)
+        let writer = self.writer();
+        let wal_pages = if leaves > LONG_STEP_LEAVES { LONG_WAL_PAGES } else { WAL_PAGES };
+        if wal_pages != writer.wal_pages {
+            writer.commits.pragma_update(None, "wal_autocheckpoint", wal_pages)?;
+            writer.wal_pages = wal_pages;
+        }
+        Ok((&mut writer.commits, generation))
     }
 
     /// The transaction was committed or rolled back, and the connections may be used again.
