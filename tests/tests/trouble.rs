@@ -23,6 +23,8 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpSocket;
 
+/// What a clone asks first.
+const REFS: &str = "/git/info/refs?service=git-upload-pack";
 /// What a registry may take to notice that its trouble is over.
 const RECOVERY: Duration = Duration::from_secs(10);
 /// What it may take to notice that it is in trouble.
@@ -52,6 +54,8 @@ impl Visitor {
         let mut visitor = Self { scene, client, http };
         visitor.until("a first release is taken", RECOVERY, |visitor| visitor.publish().is_ok());
         visitor.demand_ready();
+        // A repository that is still being made is handed out to nobody.
+        visitor.until("git has it", RECOVERY, |visitor| visitor.get(REFS).0 == 200);
         visitor
     }
 
@@ -131,6 +135,8 @@ impl Visitor {
     }
 
     fn demand_clone(&self) {
+        let (status, _, body) = self.get(REFS);
+        assert_eq!(status, 200, "{body}\n{}", self.scene.federation.said());
         let dir = tempfile::tempdir().expect("a folder");
         Git::clone(&format!("{}/git", self.scene.federation.url(0)), &dir.path().join("clone"));
     }
@@ -244,7 +250,7 @@ fn a_process_that_may_open_no_file_reads_on_and_comes_back() {
     }
     visitor.demand_refused(503, ProblemType::Busy, "too many files open");
     visitor.demand_reads();
-    let (status, comes_back, body) = visitor.get("/git/info/refs?service=git-upload-pack");
+    let (status, comes_back, body) = visitor.get(REFS);
     assert_eq!((status, comes_back), (503, true), "{body}");
     let late = std::net::TcpStream::connect(visitor.scene.federation.address(0)).expect("it still listens");
     std::thread::sleep(Duration::from_secs(1));

@@ -28,7 +28,7 @@ const SERVER: [&str; 10] = [
     "registry-server/src/clients.rs",
     "registry-server/src/turns.rs",
     "registry-server/src/receive.rs",
-    "registry-server/store/src/blob.rs",
+    "registry-server/store/src/blob_writer.rs",
     "registry-server/src/registry.rs",
     "registry-server/src/sequencer.rs",
     "registry-server/src/git_http.rs",
