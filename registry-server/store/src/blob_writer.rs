@@ -209,7 +209,7 @@ impl Store {
     /// Begins to receive a blob of at most `max_bytes`.
     ///
     /// # Errors
-    /// [`Fault::Stopped`] after a disk failure; [`BlobError::DiskFull`] and the like.
+    /// [`Fault::Stopped`](crate::Fault::Stopped) after a disk failure; [`BlobError::DiskFull`] and the like.
     pub async fn blob_writer(&self, max_bytes: u64) -> Result<BlobWriter, BlobError> {
         self.writable()?;
         let blobs = &self.inner.blobs;
