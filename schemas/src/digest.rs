@@ -52,7 +52,9 @@ impl From<[u8; 32]> for Digest {
 
 impl std::fmt::Display for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        let mut digits = [0; 64];
+        hex::encode_to_slice(self.0, &mut digits).expect("two digits a byte");
+        f.write_str(str::from_utf8(&digits).expect("digits are ASCII"))
     }
 }
 

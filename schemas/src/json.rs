@@ -114,66 +114,97 @@ impl<'de> Visitor<'de> for Unique {
 /// # Errors
 /// [`JsonError`] with the place.
 pub fn demand_unique(bytes: &[u8]) -> Result<(), JsonError> {
-    let mut de = serde_json::Deserializer::from_slice(bytes);
-    Seen(Unique { depth: MAX_JSON_DEPTH }).deserialize(&mut de)?;
-    de.end()?;
-    Ok(())
+    unique_texts(bytes, []).map(|[]| ())
 }
 
-/// [`Unique`], of which only the refusals are wanted.
-#[derive(Clone, Copy)]
-struct Seen(Unique);
+/// As [`demand_unique`]; of the members of the outermost object it keeps those with the given names, where they are texts.
+///
+/// # Errors
+/// [`JsonError`] with the place.
+pub fn unique_texts<'a, const N: usize>(
+    bytes: &'a [u8],
+    names: [&str; N],
+) -> Result<[Option<Cow<'a, str>>; N], JsonError> {
+    let mut texts = [const { None }; N];
+    let mut de = serde_json::Deserializer::from_slice(bytes);
+    let rules = Unique { depth: MAX_JSON_DEPTH };
+    Seen { rules, names: &names, texts: &mut texts }.deserialize(&mut de)?;
+    de.end()?;
+    Ok(texts)
+}
 
-impl<'de> DeserializeSeed<'de> for Seen {
-    type Value = ();
-    fn deserialize<D: serde::Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
+/// [`Unique`], of which only the refusals are wanted, and of an object the texts of those names. Gives the text that it was itself.
+struct Seen<'de, 'k> {
+    rules: Unique,
+    names: &'k [&'k str],
+    /// As many as `names`.
+    texts: &'k mut [Option<Cow<'de, str>>],
+}
+
+impl Seen<'_, '_> {
+    fn inner(rules: Unique) -> Self {
+        Self { rules, names: &[], texts: &mut [] }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seen<'de, '_> {
+    type Value = Option<Cow<'de, str>>;
+    fn deserialize<D: serde::Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
         d.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Seen {
-    type Value = ();
+impl<'de> Visitor<'de> for Seen<'de, '_> {
+    type Value = Option<Cow<'de, str>>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("JSON")
     }
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
     }
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
     }
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
     }
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
     }
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
     }
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
+    fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Self::Value, E> {
+        Ok(Some(v.into()))
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let inner = Self(self.0.deeper()?);
-        while seq.next_element_seed(inner)?.is_some() {}
-        Ok(())
+    fn visit_str<E>(self, v: &str) -> Result<Self::Value, E> {
+        Ok(Some(v.to_owned().into()))
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let inner = Self(self.0.deeper()?);
-        let (mut few, mut many) = (Vec::with_capacity(FEW_MEMBERS), BTreeSet::new());
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let inner = self.rules.deeper()?;
+        while seq.next_element_seed(Seen::inner(inner))?.is_some() {}
+        Ok(None)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let inner = self.rules.deeper()?;
+        // Nearly all objects have few, for which nothing is allocated.
+        let (mut few, mut many) = ([const { Cow::Borrowed("") }; FEW_MEMBERS], BTreeSet::new());
+        let mut free = 0;
         while let Some(Name(name)) = map.next_key()? {
-            map.next_value_seed(inner)?;
-            if few.contains(&name) || many.contains(&name) {
+            let text = map.next_value_seed(Seen::inner(inner))?;
+            if few[..free].contains(&name) || many.contains(&name) {
                 return Err(twice(&name));
             }
-            match few.len() < FEW_MEMBERS {
-                true => few.push(name),
-                false => drop(many.insert(name)),
+            if let Some(at) = self.names.iter().position(|wanted| *wanted == name) {
+                self.texts[at] = text;
+            }
+            match few.get_mut(free) {
+                Some(place) => (*place, free) = (name, free + 1),
+                None => drop(many.insert(name)),
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -217,6 +248,17 @@ mod tests {
         for twice in [0, 15, 16, 39] {
             assert!(asked(&members(twice)).unwrap_err().contains(&format!("`m{twice}` stands twice")));
         }
+    }
+
+    #[test]
+    fn texts_are_those_of_the_outermost_object() {
+        let json = br#"{"a":"x\ny","b":7,"c":{"d":"in"},"e":"out","\u0066":"f"}"#;
+        let texts = unique_texts(json, ["a", "b", "d", "e", "f", "g"]).unwrap();
+        assert_eq!(
+            texts.each_ref().map(Option::as_deref),
+            [Some("x\ny"), None, None, Some("out"), Some("f"), None]
+        );
+        assert_eq!(unique_texts(br#"["a","b"]"#, ["a"]).unwrap(), [None]);
     }
 
     #[test]

@@ -10,9 +10,8 @@ pub mod review;
 pub mod service;
 pub mod status;
 
-use std::borrow::Cow;
-
 use schemars::JsonSchema;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 pub use advisory::Advisory;
@@ -161,13 +160,11 @@ struct RawStatement<P> {
     predicate: P,
 }
 
-/// What says how the rest is to be read.
+/// A [`RawStatement`] whose types are known.
 #[derive(Deserialize)]
-struct Kind<'a> {
-    #[serde(borrow, rename = "_type")]
-    statement_type: Cow<'a, str>,
-    #[serde(borrow, rename = "predicateType")]
-    predicate_type: Cow<'a, str>,
+struct Read<P> {
+    subject: Vec<Subject>,
+    predicate: P,
 }
 
 impl Predicate {
@@ -274,15 +271,18 @@ impl Statement {
             payload: &[u8],
             predicate: fn(Box<P>) -> Predicate,
         ) -> Result<Statement, StatementError> {
-            let raw: RawStatement<P> = serde_json::from_slice(payload).map_err(json)?;
-            Ok(Statement { subject: raw.subject, predicate: predicate(Box::new(raw.predicate)) })
+            let read: Read<P> = serde_json::from_slice(payload).map_err(json)?;
+            Ok(Statement { subject: read.subject, predicate: predicate(Box::new(read.predicate)) })
         }
-        crate::json::demand_unique(payload).map_err(StatementError::Json)?;
-        let kind: Kind<'_> = serde_json::from_slice(payload).map_err(json)?;
-        if kind.statement_type != STATEMENT_TYPE {
-            return Err(StatementError::Type { found: kind.statement_type.escape_default().to_string() });
+        let texts = crate::json::unique_texts(payload, ["_type", "predicateType"]);
+        let [Some(statement_type), Some(predicate_type)] = texts.map_err(StatementError::Json)? else {
+            let err = serde_json::from_slice::<RawStatement<IgnoredAny>>(payload).err();
+            return Err(json(err.unwrap_or_else(|| serde::de::Error::custom("a Statement is an object"))));
+        };
+        if statement_type != STATEMENT_TYPE {
+            return Err(StatementError::Type { found: statement_type.escape_default().to_string() });
         }
-        let statement = match &*kind.predicate_type {
+        let statement = match &*predicate_type {
             "urn:brickyard:release:v1" => read(payload, Predicate::Release)?,
             "urn:brickyard:status:v1" => read(payload, Predicate::Status)?,
             "urn:brickyard:service:v1" => read(payload, Predicate::Service)?,

@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 
 use brick_schemas::{Digest, PublicKey};
 use brick_tlog::base64;
@@ -88,14 +89,16 @@ struct RawSignature<'a> {
     sig: Cow<'a, str>,
 }
 
-impl RawEnvelope<'_> {
-    /// The one encoding.
-    ///
-    /// - `bytes`: how long it will be, about.
-    fn to_bytes(&self, bytes: usize) -> Vec<u8> {
-        let mut out = Vec::with_capacity(bytes);
-        serde_json::to_writer(&mut out, self).expect("the type has only string keys");
-        out
+/// What is yet to be written; anything else cannot be.
+struct Rest<'a>(&'a [u8]);
+
+impl Write for Rest<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -103,7 +106,9 @@ impl RawEnvelope<'_> {
 ///
 /// `DSSEv1 <type bytes> <type> <body bytes> <body>`, lengths in decimal. Source: DSSE 1.0.2, protocol.
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut out = format!("DSSEv1 {} {} {} ", payload_type.len(), payload_type, payload.len()).into_bytes();
+    let (of_type, of_payload) = (payload_type.len(), payload.len());
+    let mut out = Vec::with_capacity(of_type + of_payload + 64);
+    write!(out, "DSSEv1 {of_type} {payload_type} {of_payload} ").expect("memory takes it");
     out.extend_from_slice(payload);
     out
 }
@@ -154,7 +159,8 @@ impl Envelope {
             return Err(EnvelopeError::Signatures { rule: "key ids must ascend, each once" });
         }
         // Base64 that was decoded has one spelling and need not be made again.
-        if raw.to_bytes(bytes.len()) != bytes {
+        let mut rest = Rest(bytes);
+        if serde_json::to_writer(&mut rest, &raw).is_err() || !rest.0.is_empty() {
             return Err(EnvelopeError::Encoding);
         }
         Ok(Self { payload_type: raw.payload_type.into_owned(), payload, signatures })
@@ -171,7 +177,9 @@ impl Envelope {
                 .map(|s| RawSignature { keyid: s.keyid, sig: base64::encode(s.signature).into() })
                 .collect(),
         };
-        raw.to_bytes(raw.payload.len() + 512)
+        let mut out = Vec::with_capacity(raw.payload.len() + 512);
+        serde_json::to_writer(&mut out, &raw).expect("the type has only string keys");
+        out
     }
 
     /// SHA-256 of the payload: what makes an entry the same entry, whoever signed it.
