@@ -4,11 +4,12 @@
 //! {"payload":"eyJf…","payloadType":"application/vnd.in-toto+json","signatures":[{"keyid":"63d0…35b9","sig":"FDBu…qgCg=="}]}
 //! ```
 //! Standard base64, exactly these members in this order, compact, `keyid` the TUF key id, signatures in ascending order of
-//! key id, each once. Source: DSSE 1.0.2; the strictness is ours, so that a leaf has one encoding.
+//! key id, each once; no string in which something would have to be escaped. Source: DSSE 1.0.2; the strictness is ours, so that a leaf
+//! has one encoding.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::Write;
 
 use brick_schemas::{Digest, PublicKey};
 use brick_tlog::base64;
@@ -89,16 +90,30 @@ struct RawSignature<'a> {
     sig: Cow<'a, str>,
 }
 
-/// What is yet to be written; anything else cannot be.
-struct Rest<'a>(&'a [u8]);
-
-impl Write for Rest<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+impl<'a> RawEnvelope<'a> {
+    /// Reads the one encoding and nothing else: every byte is one that is written again from what is found, if the base64
+    /// that is found has one spelling.
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        // Up to the quote that ends a string. In those of an envelope nothing has to be escaped.
+        let string = |text: &'a str| text.split_once('"');
+        let rest = str::from_utf8(bytes).ok()?.strip_prefix(r#"{"payload":""#)?;
+        let (payload, rest) = string(rest)?;
+        let (payload_type, rest) = string(rest.strip_prefix(r#","payloadType":""#)?)?;
+        if payload_type.contains(|c: char| c == '\\' || c < ' ') {
+            return None;
+        }
+        let mut rest = rest.strip_prefix(r#","signatures":["#)?.strip_suffix("]}")?;
+        let mut signatures = Vec::new();
+        while !rest.is_empty() {
+            if !signatures.is_empty() {
+                rest = rest.strip_prefix(',')?;
+            }
+            let (keyid, after) = string(rest.strip_prefix(r#"{"keyid":""#)?)?;
+            let (sig, after) = string(after.strip_prefix(r#","sig":""#)?)?;
+            signatures.push(RawSignature { keyid: Digest::parse(keyid).ok()?, sig: sig.into() });
+            rest = after.strip_prefix('}')?;
+        }
+        Some(Self { payload: payload.into(), payload_type: payload_type.into(), signatures })
     }
 }
 
@@ -139,9 +154,12 @@ impl Envelope {
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(EnvelopeError::TooLong { bytes: bytes.len() });
         }
-        // A member that occurs twice, or an unknown one, would not survive being written again, which is compared below.
-        let raw: RawEnvelope<'_> =
-            serde_json::from_slice(bytes).map_err(|err| EnvelopeError::Json(err.into()))?;
+        let Some(raw) = RawEnvelope::read(bytes) else {
+            return Err(match serde_json::from_slice::<RawEnvelope<'_>>(bytes) {
+                Ok(_) => EnvelopeError::Encoding,
+                Err(err) => EnvelopeError::Json(err.into()),
+            });
+        };
         if raw.signatures.len() > MAX_SIGNATURES {
             return Err(EnvelopeError::Signatures { rule: "there are more than 16" });
         }
@@ -157,11 +175,6 @@ impl Envelope {
         }
         if !signatures.is_sorted_by(|a, b| a.keyid < b.keyid) {
             return Err(EnvelopeError::Signatures { rule: "key ids must ascend, each once" });
-        }
-        // Base64 that was decoded has one spelling and need not be made again.
-        let mut rest = Rest(bytes);
-        if serde_json::to_writer(&mut rest, &raw).is_err() || !rest.0.is_empty() {
-            return Err(EnvelopeError::Encoding);
         }
         Ok(Self { payload_type: raw.payload_type.into_owned(), payload, signatures })
     }
@@ -330,6 +343,10 @@ mod tests {
             ("unpadded base64", good.replacen("Ym9keQ==", "Ym9keQ", 1)),
             ("non-canonical base64", good.replacen("Ym9keQ==", "Ym9keR==", 1)),
             ("an escape", good.replacen(r#""t""#, "\"\\u0074\"", 1)),
+            ("a quote in the payload type", good.replacen(r#""t""#, r#""t\"""#, 1)),
+            ("a comma before the end", good.replacen("}]}", "},]}", 1)),
+            ("a comma at the beginning", good.replacen("[{", "[,{", 1)),
+            ("another member of a signature", good.replacen("}]}", r#","x":1}]}"#, 1)),
             ("upper-case key id", good.replace("63d00ee3", "63D00EE3")),
             (
                 "no signatures",
@@ -346,6 +363,32 @@ mod tests {
         twice.signatures.push(twice.signatures[0]);
         assert!(matches!(Envelope::parse(&twice.to_bytes()), Err(EnvelopeError::Signatures { .. })));
         assert!(matches!(Envelope::parse(&vec![b' '; 65_536]), Err(EnvelopeError::TooLong { .. })));
+    }
+
+    #[test]
+    fn what_is_read_is_what_would_be_written() {
+        let mut envelope = Envelope::unsigned("t/x", b"body".to_vec());
+        envelope.sign(&seed_key()).unwrap();
+        envelope.sign(&SigningKey::from_bytes(&[7; 32])).unwrap();
+        let good = envelope.to_bytes();
+        let mut accepted = 0;
+        for at in 0..good.len() {
+            let mut changed = good.clone();
+            for byte in 0..=255 {
+                changed[at] = byte;
+                if let Ok(read) = Envelope::parse(&changed) {
+                    assert_eq!(read.to_bytes(), changed);
+                    accepted += 1;
+                }
+            }
+            let (mut less, mut more) = (good.clone(), good.clone());
+            less.remove(at);
+            more.insert(at, good[at]);
+            for changed in [less, more] {
+                assert!(Envelope::parse(&changed).map_or(true, |read| read.to_bytes() == changed));
+            }
+        }
+        assert!(accepted > good.len());
     }
 
     #[test]

@@ -16,7 +16,7 @@ const VERY_MANY: usize = 1_000_000;
 /// Releases of a national commons.
 const MANY: usize = 100_000;
 /// Publishes of one round, a new version of each of so many bricks.
-const PUBLISHES: usize = 200;
+const PUBLISHES: usize = 800;
 /// Clients that send them.
 const CLIENTS: usize = 8;
 /// Bricks that they are versions of; both registries have them.
