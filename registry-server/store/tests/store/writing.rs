@@ -365,3 +365,29 @@ async fn every_operation_may_move_between_threads() {
     };
     tokio::spawn(work).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_long_step_leaves_moving_its_pages_to_the_next_short_one() {
+    const LEAVES: u64 = 1_100;
+    const LEAF_BYTES: usize = 20_000;
+    let (dir, store) = empty().await;
+    let log = hosted_log(&store, "a.example").await.id;
+    let sizes = || {
+        ["registry.sqlite3", "registry.sqlite3-wal"]
+            .map(|name| std::fs::metadata(dir.path().join(name)).unwrap().len())
+    };
+    let mut long = step(log, 0, LEAVES);
+    long.leaves.iter_mut().for_each(|leaf| leaf.bytes.resize(LEAF_BYTES, 7));
+    let of_leaves = LEAVES * LEAF_BYTES as u64;
+    store.commit(&[long]).await.unwrap();
+    let [database, ahead] = sizes();
+    assert!(database < of_leaves && ahead > of_leaves, "{database} and {ahead} bytes");
+    store.commit(&[step(log, LEAVES, LEAVES + 1)]).await.unwrap();
+    let [database, ahead] = sizes();
+    assert!(database > of_leaves, "{database} bytes");
+    // The log is written from its beginning again.
+    for size in LEAVES + 1..LEAVES + 50 {
+        store.commit(&[step(log, size, size + 1)]).await.unwrap();
+    }
+    assert_eq!(sizes()[1], ahead);
+}
