@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use brick_schemas::api::ProblemType::{self, *};
 use brick_schemas::digest::Contents;
 use brick_schemas::name::FeatureName;
+use brick_schemas::predicate::attestation::{Attestation, AttestationResult};
 use brick_schemas::predicate::release::{BrickKind, Dependency, ForkRelation, ForkedFrom, Maturity};
 use brick_schemas::predicate::status::ReleaseStatus;
-use brick_schemas::predicate::{PublisherStatus, STATEMENT_PAYLOAD_TYPE};
+use brick_schemas::predicate::{Predicate, PublisherStatus, STATEMENT_PAYLOAD_TYPE};
 use brick_schemas::{Blob, Digest, Origin, Requirement, Version};
 use brick_trust::Envelope;
 use brickyard::closed::Closed;
 
 use crate::http::{answers, ask, form, form_type, post, talk};
-use crate::town::{ABSENT, BODY, Draft, Key, Town, full, publisher, signed_status};
+use crate::town::{ABSENT, BODY, Draft, Key, Town, full, publisher, signed, signed_status};
 
 /// A town with `parcel` 1.0.0 and 1.1.0, and `pay-card` 1.0.0, in which little fits: bodies of at most about four
 /// megabytes, two releases a brick, two bricks a publisher.
@@ -462,6 +463,41 @@ async fn an_archive_that_is_not_what_the_entry_says_is_refused_and_changes_nothi
     // None of it left anything behind that is in the way of the true one.
     let answer = town.north.publish(&entry, &[&archive]).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_of_which_one_blob_is_not_what_its_name_says_is_refused_and_changes_nothing() {
+    let town = small_town().await;
+    let looked_at = Digest::of(&town.draft("parcel", "1.0.0").archive);
+    let (report, body) = (b"The report.".as_slice(), b"{\"says\":\"passed\"}".as_slice());
+    let attestation = Attestation {
+        place: town.north.place(&town.body),
+        name: full("north.example/parcel"),
+        version: Version::parse("1.0.0").unwrap(),
+        sha256: looked_at,
+        criteria: "wcag-2.2-aa".to_owned(),
+        result: AttestationResult::Passed,
+        valid_until: None,
+        report: Some(Blob::of(report)),
+        standard_bodies: vec![Blob::of(body)],
+        status_seen: ReleaseStatus::Active,
+    };
+    let subject = ("parcel-1.0.0.brick".to_owned(), looked_at);
+    let entry = signed(Predicate::Attestation(Box::new(attestation)), subject, Key::Officer);
+    let sent = |blobs: [&[u8]; 2]| {
+        let names = [report, body].map(|blob| Digest::of(blob).to_string());
+        in_form(&[("entry", "", &entry), ("blob", &names[0], blobs[0]), ("blob", &names[1], blobs[1])])
+    };
+    // As long as they should be, so that only their hash tells.
+    let (other_report, other_body) = (vec![b'x'; report.len()], vec![b'x'; body.len()]);
+    let rows = vec![
+        row("the first of two", ArchiveMismatch, "should be", sent([&other_report, body])),
+        row("the second of two", ArchiveMismatch, "should be", sent([report, &other_body])),
+        row("both", ArchiveMismatch, "should be", sent([&other_report, &other_body])),
+    ];
+    refuse(&town, rows).await;
+    let answer = town.north.publish(&entry, &[report, body]).await;
+    assert_eq!(answer.status, 200, "both as they should be: {}", answer.text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
